@@ -1,0 +1,1 @@
+"""Data as the field has it: emotions, dialogues, and where to get them."""
