@@ -1,0 +1,1 @@
+"""Stacks of models and the engines that answer with them."""
