@@ -1,0 +1,1 @@
+"""Scores of replies: how empathetic, how pleasant. The same for live charts and for evaluation."""
