@@ -80,11 +80,71 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Vad:
+    """NRC VAD means over the known words of a text, each in 0..1 (0.5 is neutral).
+
+    `unknown` is the share of the text's words, in 0..1, that the lexicon does not have.
+    """
+
+    valence: float
+    arousal: float
+    dominance: float
+    unknown: float
+
+
+@dataclass(frozen=True, slots=True)
 class Valence:
-    """Valence of a text. `vader`: VADER compound in -1..1; `vad`: NRC VAD valence in 0..1."""
+    """Valence of a text. `vader`: VADER compound in -1..1; `vad`: from the NRC VAD lexicon."""
 
     vader: float | None = None
-    vad: float | None = None
+    vad: Vad | None = None
+
+
+Mechanism = Literal["emotional_reaction", "interpretation", "exploration"]
+MECHANISMS: tuple[Mechanism, ...] = ("emotional_reaction", "interpretation", "exploration")
+
+
+@dataclass(frozen=True, slots=True)
+class MechanismScore:
+    """One EPITOME mechanism of a reply (Sharma et al. 2020).
+
+    `level` 0 (none), 1 (weak), 2 (strong) is the likeliest of `probabilities`; `rationale` holds
+    (start, end) character spans of the reply that speak for it, in order.
+    """
+
+    level: int
+    probabilities: tuple[float, float, float]
+    rationale: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def expected(self) -> float:
+        """The mean level under `probabilities`, 0..2: what gauges and bars show."""
+        return self.probabilities[1] + 2 * self.probabilities[2]
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionGuess:
+    """One of the 32 ED emotions and how probable it is, 0..1."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Everything measured about one reply; None is *not measured*.
+
+    `valence` is the reply's; `emotion` is the speaker's (the context's), likeliest first.
+    """
+
+    emotional_reaction: MechanismScore | None = None
+    interpretation: MechanismScore | None = None
+    exploration: MechanismScore | None = None
+    valence: Valence | None = None
+    emotion: tuple[EmotionGuess, ...] = ()
+
+    def mechanism(self, name: Mechanism) -> MechanismScore | None:
+        return getattr(self, name)
 
 
 @dataclass(frozen=True, slots=True)
