@@ -1,0 +1,1 @@
+"""What comes from elsewhere: data sets that may not be shipped, fetched from their owners."""
