@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from empo.data.emotions import EMOTIONS
 from empo.errors import DataError
+from empo.sampling import clean_message
 from empo.types import Dialogue, Turn
 
 MAX_REPORTED = 20
@@ -83,7 +84,9 @@ def read_dialogues(path: Path) -> Dialogues:
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path.name} cannot be read: {error}.") from error
     if not dialogues:
-        first = f" First problem: line {problems[0].line}: {problems[0].reason}." if problems else ""
+        first = (
+            f" First problem: line {problems[0].line}: {problems[0].reason}." if problems else ""
+        )
         raise DataError(f"{path.name} holds no dialogue that can be used.{first}")
     return Dialogues(path, tuple(dialogues), len(problems), tuple(problems[:MAX_REPORTED]))
 
@@ -128,7 +131,7 @@ def _open_text(path: Path) -> io.TextIOBase:
 
 
 def _clean(text: str) -> str:
-    return " ".join(text.replace("_comma_", ",").split())
+    return " ".join(clean_message(text.replace("_comma_", ",")).split())
 
 
 def _from_jsonl(path: Path, problems: list[Problem]) -> Iterator[Dialogue]:
@@ -149,7 +152,10 @@ def _dialogue_of(row: Any) -> Dialogue:
     if not isinstance(turns, list) or not all(isinstance(t, str) for t in turns):
         raise ValueError("field turns is not a list of strings")
     return _dialogue(
-        str(row.get("conv_id", "")), str(row.get("emotion")), str(row.get("situation", "")), turns
+        str(row.get("conv_id", "")),
+        str(row.get("emotion")),
+        str(row.get("situation") or ""),
+        turns,
     )
 
 
@@ -163,9 +169,7 @@ def _dialogue(conv_id: str, emotion: str, situation: str, texts: Iterable[str]) 
         raise ValueError("fewer than two turns")
     if not all(cleaned):
         raise ValueError("an empty turn")
-    turns = tuple(
-        Turn("assistant" if i % 2 else "user", text) for i, text in enumerate(cleaned)
-    )
+    turns = tuple(Turn("assistant" if i % 2 else "user", text) for i, text in enumerate(cleaned))
     return Dialogue(conv_id, turns, emotion, _clean(situation))
 
 
