@@ -2,8 +2,8 @@
 
 Three forms are read: the original tarball's CSV (`train.csv`: one row an utterance, commas written
 `_comma_`), the Hub's parquet (revision `refs/convert/parquet`, the same columns), and JSONL with
-one dialogue a line (`emotion, situation, conv_id, turns[]`), each plain or gzipped. Turns alternate:
-the first speaker (user) tells, the listener (assistant) answers.
+one dialogue a line (`emotion, situation, conv_id, turns[]`), each plain or gzipped. Turns
+alternate: the first speaker (user) tells, the listener (assistant) answers.
 """
 
 from __future__ import annotations
