@@ -1,0 +1,264 @@
+// Draws the columns from `props.value` (see empo/ui/view.py) and sends back what is clicked.
+// Texts of people and models are only ever set as text, never as markup.
+// Runs inside gr.HTML, which provides: element, trigger, props, watch.
+const KEEP = "empo.compare";
+const root = element.querySelector(".stage");
+const spoken = element.querySelector(".spoken");
+let shown = {};
+let cards = new Map(); // exchange id → its nodes
+let restored = false;
+
+function make(tag, name, text) {
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function button(name, text, label, act) {
+  const node = make("button", name, text);
+  node.type = "button";
+  node.setAttribute("aria-label", label);
+  node.title = label;
+  node.addEventListener("click", act);
+  return node;
+}
+
+// ---- the heads of the columns: who speaks where
+
+function drawHeads(v) {
+  const key = JSON.stringify([v.columns, v.models, v.fixed]);
+  if (shown.heads === key) return;
+  shown.heads = key;
+  const heads = element.querySelector(".heads");
+  heads.replaceChildren(...v.columns.map((name, at) => head(v, name, at)));
+  if (v.columns.length < 4 && !v.fixed) heads.append(adder(v));
+  element.style.setProperty("--columns", v.columns.length);
+}
+
+function head(v, name, at) {
+  const model = v.models.find((m) => m.model === name) || v.models[0];
+  const box = make("div", "head");
+  box.style.setProperty("--tint", model.colour);
+  const hash = model.hash ? `adapter ${model.hash}` : "the base, no adapter";
+  box.title = [model.note, hash].filter(Boolean).join(" · ");
+  box.append(make("span", "plain", model.plain));
+  if (v.fixed) {
+    box.append(make("span", "exact", model.label));
+    return box;
+  }
+  const row = make("span", "exact");
+  const select = make("select");
+  select.setAttribute("aria-label", `Model of column ${at + 1}`);
+  for (const m of v.models) {
+    const option = make("option", "", m.label);
+    option.value = m.model;
+    option.selected = m.model === name;
+    select.append(option);
+  }
+  select.addEventListener("change", () => {
+    const columns = [...v.columns];
+    columns[at] = select.value;
+    trigger("columns", { columns });
+  });
+  row.append(select);
+  if (v.columns.length > 1) {
+    row.append(
+      button("quiet", "×", `Take column ${at + 1} away`, () =>
+        trigger("columns", { columns: v.columns.filter((_, i) => i !== at) }),
+      ),
+    );
+  }
+  box.append(row);
+  return box;
+}
+
+function adder(v) {
+  const free = v.models.find((m) => !v.columns.includes(m.model)) || v.models[0];
+  return button("add", "+", "Add a column", () =>
+    trigger("columns", { columns: [...v.columns, free.model] }),
+  );
+}
+
+// ---- the turns
+
+function drawTurns(v) {
+  const wanted = new Set(v.turns.map((turn) => turn.id));
+  for (const [id, card] of cards) {
+    if (!wanted.has(id)) {
+      card.box.remove();
+      cards.delete(id);
+    }
+  }
+  v.turns.forEach((turn, at) => {
+    let card = cards.get(turn.id);
+    if (!card || card.models !== turn.answers.map((a) => a.model).join()) {
+      if (card) card.box.remove();
+      card = newTurn(turn);
+      cards.set(turn.id, card);
+    }
+    if (root.children[at] !== card.box) root.insertBefore(card.box, root.children[at] || null);
+    fillTurn(card, turn, v);
+  });
+}
+
+function newTurn(turn) {
+  const box = make("article", "turn");
+  const said = make("div", "said");
+  const text = make("p", "message");
+  const tools = make("span", "tools");
+  said.append(make("span", "who", "You"), text, tools);
+  const replies = make("div", "replies");
+  const line = make("p", "pace");
+  const follow = make("p", "follows");
+  const answers = turn.answers.map((answer, at) => newAnswer(turn, answer, at));
+  replies.style.setProperty("--columns", answers.length);
+  replies.append(...answers.map((a) => a.box));
+  box.append(follow, said, replies, line);
+  const models = turn.answers.map((a) => a.model).join();
+  return { box, text, tools, line, follow, answers, models, told: new Set() };
+}
+
+function newAnswer(turn, answer, at) {
+  const box = make("section", "reply");
+  box.style.setProperty("--tint", answer.colour);
+  box.setAttribute("aria-label", `Reply of ${answer.label}`);
+  const name = make("p", "name");
+  name.append(make("b", "", answer.label), make("span", "", answer.plain));
+  if (answer.hash) name.title = `adapter ${answer.hash}`;
+  const text = make("p", "text");
+  const foot = make("p", "foot");
+  const length = make("span", "length");
+  const go = button("quiet go", "continue from this", `Continue from the reply of ${answer.label}`, () =>
+    trigger("follow", { id: turn.id, column: at }),
+  );
+  const stop = button("quiet halt", "stop", `Stop ${answer.label}`, () =>
+    trigger("halt", { column: at }),
+  );
+  foot.append(length, stop, go);
+  box.append(name, text, foot);
+  return { box, text, length, go, stop };
+}
+
+function fillTurn(card, turn, v) {
+  setText(card.text, turn.message);
+  setText(card.line, turn.line);
+  setText(card.follow, turn.follows ? `All voices go on from the reply of ${turn.follows}` : "");
+  card.follow.hidden = !turn.follows;
+  drawTools(card, turn, v);
+  turn.answers.forEach((answer, at) => {
+    const nodes = card.answers[at];
+    setText(nodes.text, answer.text);
+    const waits = !answer.done && !answer.text;
+    nodes.box.classList.toggle("waits", waits);
+    nodes.box.classList.toggle("writes", !answer.done);
+    setText(nodes.length, answer.done ? answer.foot : waits ? "thinking" : "writing");
+    nodes.stop.hidden = answer.done || !v.running;
+    nodes.go.hidden = !answer.done || !answer.text || v.running || v.example || v.fixed;
+    if (answer.done && v.running && !card.told.has(at)) {
+      card.told.add(at);
+      spoken.append(make("p", "", `${answer.label}: ${answer.text}`));
+      while (spoken.children.length > 8) spoken.firstChild.remove();
+    }
+  });
+}
+
+function drawTools(card, turn, v) {
+  const key = JSON.stringify([turn.at, turn.of, turn.back, turn.on, v.running, v.example, v.fixed]);
+  if (card.key === key) return;
+  card.key = key;
+  const tools = [];
+  if (turn.of > 1) {
+    const back = button("quiet", "‹", "Earlier version", () => trigger("version", { id: turn.back }));
+    const on = button("quiet", "›", "Later version", () => trigger("version", { id: turn.on }));
+    back.disabled = turn.back === null || v.running;
+    on.disabled = turn.on === null || v.running;
+    tools.push(back, make("span", "count", `${turn.at} of ${turn.of}`), on);
+  }
+  if (!v.running && !v.example && !v.fixed) {
+    tools.push(button("quiet", "edit", "Edit this message", () => edit(card, turn)));
+  }
+  card.tools.replaceChildren(...tools);
+}
+
+function edit(card, turn) {
+  const area = make("textarea", "edit");
+  area.value = turn.message;
+  area.maxLength = 8000;
+  area.setAttribute("aria-label", "Edit this message");
+  const done = () => {
+    area.replaceWith(card.text);
+    card.key = "";
+    drawTools(card, turn, props.value);
+  };
+  const send = () => {
+    const text = area.value.trim();
+    done();
+    if (text && text !== turn.message) trigger("edit", { id: turn.id, text });
+  };
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") done();
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      send();
+    }
+  });
+  card.text.replaceWith(area);
+  card.tools.replaceChildren(
+    button("quiet", "send", "Send the edited message", send),
+    button("quiet", "cancel", "Leave it as it was", done),
+  );
+  area.focus();
+}
+
+// ---- what stays in this browser tab: shown texts survive a reload, and end with the tab
+
+function keep(v) {
+  try {
+    if (v.keep && v.keep.exchanges.length) {
+      sessionStorage.setItem(KEEP, JSON.stringify({ conversation: v.keep, columns: v.columns }));
+    } else if (restored && !v.example) {
+      sessionStorage.removeItem(KEEP);
+    }
+  } catch (error) {
+    /* storage may be forbidden or full: the page works without it */
+  }
+}
+
+function restore() {
+  restored = true;
+  try {
+    const kept = sessionStorage.getItem(KEEP);
+    if (kept) trigger("restore", JSON.parse(kept));
+  } catch (error) {
+    /* as above */
+  }
+}
+
+function draw() {
+  const v = props.value;
+  if (!v || !v.turns) return;
+  const last = v.turns.length ? v.turns[v.turns.length - 1].id : 0;
+  element.querySelector(".example").hidden = !v.example;
+  element.querySelector(".empty").hidden = v.turns.length > 0;
+  element.querySelector(".care").hidden = !v.care;
+  const notice = element.querySelector(".notice");
+  setText(notice, v.notice || (v.follow ? `Next, all voices go on from the reply of ${v.follow}.` : ""));
+  drawHeads(v);
+  drawTurns(v);
+  element.classList.toggle("running", v.running);
+  document.body.classList.toggle("empo-running", v.running);
+  if (v.running && last !== shown.last && cards.get(last)) {
+    cards.get(last).box.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  }
+  shown.last = last;
+  keep(v);
+}
+
+watch("value", draw);
+draw();
+restore();

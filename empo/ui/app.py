@@ -1,0 +1,147 @@
+"""Builds the page from its services, and serves it: `python app.py --help`."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+
+import gradio as gr
+
+from empo.errors import EmpoError, UsageError
+from empo.models.engine import Engine
+from empo.models.stacks import Stack, load_stack
+from empo.settings import Settings, settings
+from empo.types import QUANTISATIONS, Quantisation
+from empo.ui.compare_tab import CompareTab
+from empo.ui.control import Running
+from empo.ui.handlers import Handlers
+from empo.ui.services import EngineHolder, Report, Services
+from empo.ui.status import header
+from empo.ui.theme import head, theme
+from empo.ui.view import Cast
+from empo.ui.waiting import Line
+
+HERO = """<h1>Say something. Three models answer.</h1>
+<p>The same language model at three moments of its life: before training, taught by examples of
+kind listeners, and taught by preferences. See how empathy is learnt.</p>"""
+FOOT = """<p>A research demo, no therapist and no advice; the models are small and often wrong.
+English only. What you write is stored nowhere on the server: it stays in this browser tab.
+If you are not well, talk to a person: <a href="https://findahelpline.com" target="_blank"
+rel="noopener noreferrer">findahelpline.com</a>.</p>"""
+
+
+def build(services: Services) -> gr.Blocks:
+    """The whole page. Needs no model: the engine loads behind it."""
+    with gr.Blocks(title="EmPO Space", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        header(services)
+        gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
+        CompareTab(Handlers(services, Cast(services.stack), None))
+        gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
+    return page.queue(
+        max_size=2 * services.line.limit, api_open=False, default_concurrency_limit=None
+    )
+
+
+def services_for(
+    stack: str, quantisation: Quantisation | None, engine: str, config: Settings
+) -> Services:
+    """The services of a page on `stack`; nothing is loaded yet.
+
+    Raises:
+        UsageError, StackError: there is no such stack, or it cannot be read.
+    """
+    chosen = load_stack("nano" if stack == "auto" else stack)
+    return Services(
+        stack=chosen,
+        holder=EngineHolder(_loader(chosen, quantisation, engine)),
+        settings=config,
+        line=Line(config.max_queue),
+        running=Running(),
+    )
+
+
+def _loader(stack: Stack, quantisation: Quantisation | None, engine: str):
+    def load(report: Report) -> Engine:
+        if engine == "echo":
+            from empo.models.echo import EchoEngine
+
+            return EchoEngine(stack, delay=0.03)
+        from empo.models.loading import load_engine
+
+        return load_engine(stack, quantisation, report)
+
+    return load
+
+
+def _options(argv: Sequence[str] | None, config: Settings) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="app.py", description="The page of EmPO Space.")
+    parser.add_argument("--host", default=config.host, help="address to listen on")
+    parser.add_argument("--port", type=int, default=config.port, help="port to listen on")
+    parser.add_argument("--stack", default=config.stack, help="a name, a YAML file, or auto")
+    parser.add_argument("--quantisation", choices=QUANTISATIONS, default=config.quantisation)
+    parser.add_argument(
+        "--engine",
+        choices=("local", "echo"),
+        default="local",
+        help="echo answers without any model, to try the page",
+    )
+    return parser.parse_args(argv)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises UsageError where `port` cannot be listened on."""
+    if not 0 < port < 65536:
+        raise UsageError(f"There is no port {port}; choose one between 1 and 65535.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise EmpoError(
+                f"Port {port} on {host} cannot be used ({error.strerror or error}); "
+                "stop what uses it, or choose another with --port."
+            ) from error
+
+
+def serve(argv: Sequence[str] | None = None) -> None:
+    """Serve the page until interrupted."""
+    config = settings()
+    options = _options(argv, config)
+    check_port(options.host, options.port)
+    services = services_for(options.stack, options.quantisation, options.engine, config)
+    page = build(services)
+    services.holder.start()
+    page.launch(
+        server_name=options.host,
+        server_port=options.port,
+        theme=theme(),
+        head=head(),
+        share=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        footer_links=[],
+        max_file_size="1mb",
+        max_threads=services.line.limit + 24,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    shown = "localhost" if options.host in ("0.0.0.0", "127.0.0.1", "::") else options.host
+    print(f"EmPO Space is at http://{shown}:{options.port}", flush=True)
+    page.block_thread()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve the page; the exit code (1: it could not be served, 2: wrong use)."""
+    try:
+        serve(argv)
+    except EmpoError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0

@@ -1,0 +1,174 @@
+"""Charts as SVG from plain values: the same picture on the page and in a downloaded transcript.
+
+Every text is escaped here. Colours come from CSS variables where they follow light and dark
+(`--ink`, `--muted`, `--line`, `--paper`), with fallbacks for a file that stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from empo.conversation import Exchange
+
+WIDTH, HEIGHT = 460, 216
+LEFT, RIGHT, TOP, BOTTOM = 74, 14, 14, 34
+YOU = "you"
+READING = (
+    "Up is pleasant, down is unpleasant, by the words used (VADER, −1 to 1). "
+    "A gap means not measured: no word of the text is in the lexicon."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line: one value per turn, None where not measured or where the voice was absent."""
+
+    name: str
+    colour: str
+    values: tuple[float | None, ...]
+
+
+def mood_series(path: Sequence[Exchange], colours: Mapping[str, str]) -> tuple[Series, ...]:
+    """The user's line and one for every model that spoke, over the turns of `path`."""
+    names: dict[str, str] = {}
+    for exchange in path:
+        for answer in exchange.answers:
+            names.setdefault(answer.model, answer.label)
+    lines = [Series(YOU, "var(--user, #4A453F)", tuple(e.valence.vader for e in path))]
+    for model, label in names.items():
+        values = tuple(_said(exchange, model) for exchange in path)
+        lines.append(Series(label, colours.get(model, "#8C8279"), values))
+    return tuple(lines)
+
+
+def _said(exchange: Exchange, model: str) -> float | None:
+    for answer in exchange.answers:
+        if answer.model == model and answer.reply is not None:
+            return answer.valence.vader
+    return None
+
+
+def mood_chart(path: Sequence[Exchange], colours: Mapping[str, str]) -> str:
+    """The figure "Mood over the conversation": legend, picture, reading line and numbers."""
+    series = mood_series(path, colours)
+    head = "<h3>Mood over the conversation</h3>"
+    if not path:
+        return (
+            f'<figure class="chart">{head}<p class="empty">Say something, and the mood of each '
+            "message and reply is drawn here.</p></figure>"
+        )
+    legend = "".join(
+        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{_mark(i, 0, 0, line.colour)}</svg>'
+        f"{escape(line.name)}</li>"
+        for i, line in enumerate(series)
+    )
+    return (
+        f'<figure class="chart">{head}<ul class="legend">{legend}</ul>{_picture(series)}'
+        f"<figcaption>{READING}</figcaption>{_table(series)}</figure>"
+    )
+
+
+def _picture(series: Sequence[Series]) -> str:
+    turns = len(series[0].values)
+    parts = [_axes(turns)]
+    for number, line in enumerate(series):
+        parts.append(_line(number, line, turns, (number - (len(series) - 1) / 2) * 7))
+    return (
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(_spoken(series))}">{"".join(parts)}</svg>'
+    )
+
+
+def _spoken(series: Sequence[Series]) -> str:
+    last = "; ".join(f"{line.name} {_number(line.values[-1])}" for line in series)
+    return f"Valence by turn. At the last turn: {last}."
+
+
+def _x(turn: int, turns: int) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * (turn + 0.5) / turns
+
+
+def _y(value: float) -> float:
+    return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value) / 2
+
+
+def _axes(turns: int) -> str:
+    style = 'font-size="12" fill="var(--muted, #655e55)"'
+    parts = []
+    for value, name in ((1, "pleasant"), (0, "neutral"), (-1, "unpleasant")):
+        dash = "" if value == 0 else ' stroke-dasharray="2 5"'
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(value):.1f}" y2="{_y(value):.1f}" '
+            f'stroke="var(--line, #ddd5c9)"{dash}/>'
+            f'<text x="{LEFT - 10}" y="{_y(value) + 4:.1f}" text-anchor="end" {style}>{name}</text>'
+        )
+    every = max(1, -(-turns // 10))
+    for turn in range(0, turns, every):
+        label = f"turn {turn + 1}" if turns <= 5 else str(turn + 1)
+        parts.append(
+            f'<text x="{_x(turn, turns):.1f}" y="{HEIGHT - 10}" text-anchor="middle" {style}>'
+            f"{label}</text>"
+        )
+    return "".join(parts)
+
+
+def _line(number: int, line: Series, turns: int, shift: float) -> str:
+    points = [
+        None if value is None else (_x(turn, turns) + shift, _y(value))
+        for turn, value in enumerate(line.values)
+    ]
+    parts = []
+    for a, b in zip(points, points[1:], strict=False):
+        if a and b:
+            dash = ' stroke-dasharray="1 5"' if number == 0 else ""
+            parts.append(
+                f'<line x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}" '
+                f'stroke="{line.colour}" stroke-width="2.5" stroke-linecap="round"{dash}/>'
+            )
+    for turn, point in enumerate(points):
+        if point:
+            title = f"{line.name}, turn {turn + 1}: {_number(line.values[turn])}"
+            parts.append(
+                f"<g><title>{escape(title)}</title>{_mark(number, *point, line.colour)}</g>"
+            )
+    return "".join(parts)
+
+
+def _mark(number: int, x: float, y: float, colour: str) -> str:
+    """A marker; its shape differs by series, so that colour is not the only sign."""
+    paint = f'fill="{colour}" stroke="var(--paper, #fff)" stroke-width="1.5"'
+    shape = number % 5
+    if shape == 0:
+        paint = f'fill="var(--paper, #fff)" stroke="{colour}" stroke-width="2.2"'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.4" {paint}/>'
+    if shape == 1:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" {paint}/>'
+    if shape == 2:
+        return f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" {paint}/>'
+    if shape == 3:
+        r = 7
+        outline = f"{x:.1f},{y - r:.1f} {x + r:.1f},{y:.1f} {x:.1f},{y + r:.1f} {x - r:.1f},{y:.1f}"
+    else:
+        outline = f"{x:.1f},{y - 7:.1f} {x + 7:.1f},{y + 5:.1f} {x - 7:.1f},{y + 5:.1f}"
+    return f'<polygon points="{outline}" {paint}/>'
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:+.2f}".replace("-", "−")
+
+
+def _table(series: Sequence[Series]) -> str:
+    turns = range(len(series[0].values))
+    head = "".join(f'<th scope="col">{escape(line.name)}</th>' for line in series)
+    rows = "".join(
+        f'<tr><th scope="row">{turn + 1}</th>'
+        + "".join(f"<td>{_number(line.values[turn])}</td>" for line in series)
+        + "</tr>"
+        for turn in turns
+    )
+    return (
+        "<details><summary>The numbers</summary><table><thead><tr>"
+        f'<th scope="col">turn</th>{head}</tr></thead><tbody>{rows}</tbody></table></details>'
+    )

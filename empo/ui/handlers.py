@@ -1,0 +1,217 @@
+"""What happens on the Compare tab, as functions from plain values to plain values.
+
+No Gradio: `compare_tab` wires these to components. A `Screen` is what a step changes; fields left
+None stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from empo import conversation as talk
+from empo.conversation import MAX_COLUMNS, Conversation
+from empo.errors import EmpoError, UsageError
+from empo.sampling import LIMITS, check_message, check_sampling
+from empo.types import Sampling
+from empo.ui.care import points_to_danger
+from empo.ui.charts import mood_chart
+from empo.ui.control import Control
+from empo.ui.services import Services
+from empo.ui.turns import answer
+from empo.ui.view import Cast, view
+from empo.ui.waiting import Place
+
+POLL = 0.25  # seconds between two looks at the line and at the loading engine
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A step of the page: the columns' view, the chart, the message box, and the visitor's state."""
+
+    view: dict[str, Any]
+    chart: str | None = None
+    box: str | None = None
+    conversation: Conversation | None = None
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything a turn is asked with. `conversation` None: the example is still on the screen."""
+
+    conversation: Conversation | None
+    columns: tuple[str, ...]
+    sampling: Sampling
+    prompt: str
+    session: str
+
+
+class Handlers:
+    """The Compare tab's behaviour for one set of services."""
+
+    def __init__(self, services: Services, cast: Cast, opening: Conversation | None) -> None:
+        self.services, self.cast, self.opening = services, cast, opening
+
+    # -- what is shown
+
+    def show(
+        self,
+        conversation: Conversation | None,
+        columns: Sequence[str],
+        notice: str = "",
+        running: bool = False,
+    ) -> dict[str, Any]:
+        """The columns' view; the opening example where nothing was said yet."""
+        example = conversation is None and self.opening is not None
+        shown = conversation or (self.opening if example else None) or Conversation()
+        care = not example and any(points_to_danger(e.message) for e in shown.path())
+        return view(
+            self.cast,
+            columns,
+            shown,
+            running=running,
+            notice=notice,
+            example=example,
+            care=care,
+        )
+
+    def chart(self, conversation: Conversation | None) -> str:
+        shown = self.opening if conversation is None else conversation
+        return mood_chart(shown.path() if shown else (), self.cast.colours)
+
+    def _still(self, conversation: Conversation | None, asked: Asked, notice: str = "") -> Screen:
+        return Screen(
+            self.show(conversation, asked.columns, notice),
+            self.chart(conversation),
+            conversation=conversation,
+        )
+
+    # -- turns
+
+    def send(self, text: str, asked: Asked) -> Iterator[Screen]:
+        """Say `text` after everything said so far."""
+        yield from self._guarded(text, asked.conversation or Conversation(), asked)
+
+    def edit(self, number: int, text: str, asked: Asked) -> Iterator[Screen]:
+        """Say `text` instead of message `number`, on a branch of its own."""
+        try:
+            start = talk.before(asked.conversation or Conversation(), number)
+        except EmpoError as error:
+            yield self._still(asked.conversation, asked, str(error))
+            return
+        yield from self._guarded(text, start, asked)
+
+    def again(self, asked: Asked) -> Iterator[Screen]:
+        """Answer the last message once more, with the next seed, as a further version."""
+        conversation = asked.conversation
+        if conversation is None or conversation.leaf is None:
+            yield self._still(conversation, asked, "There is nothing to answer again yet.")
+            return
+        last = conversation.exchange(conversation.leaf)
+        versions = [conversation.exchange(n) for n in conversation.versions(last.id)]
+        seed = max(v.sampling.seed for v in versions if v.message == last.message) + 1
+        sampling = replace(asked.sampling, seed=seed if seed in LIMITS["seed"] else 0)
+        start = talk.before(conversation, last.id)
+        yield from self._guarded(last.message, start, replace(asked, sampling=sampling))
+
+    def _guarded(self, text: str, start: Conversation, asked: Asked) -> Iterator[Screen]:
+        """A turn; a problem becomes one sentence, and the message goes back into its box."""
+        try:
+            yield from self._turn(check_message(text), start, asked)
+        except EmpoError as error:
+            kept = text if len(text) <= talk.MAX_CHARACTERS else ""
+            shown = self.show(asked.conversation, asked.columns, str(error))
+            yield Screen(shown, self.chart(asked.conversation), kept)
+
+    def _turn(self, text: str, start: Conversation, asked: Asked) -> Iterator[Screen]:
+        columns = asked.columns
+        specs = self.cast.specs(columns)
+        sampling = check_sampling(asked.sampling)
+        hashes = [self.cast.hashes.get(name, "") for name in columns]
+        services = self.services
+        with services.running.turn(asked.session) as control, services.line.place() as place:
+            now, histories = talk.say(start, text, specs, sampling, asked.prompt, hashes)
+            yield Screen(self.show(now, columns, "", True), self.chart(now), "")
+            for notice in self._waits(place, control):
+                yield Screen(self.show(now, columns, notice, True))
+            if not control.cancel.is_set():
+                engine = services.holder.engine
+                for now in answer(engine, now, histories, specs, control):
+                    yield Screen(self.show(now, columns, "", True))
+        now = talk.settled(now)
+        yield Screen(self.show(now, columns), self.chart(now), conversation=now)
+
+    def _waits(self, place: Place, control: Control) -> Iterator[str]:
+        """One sentence each time what is being waited for changes; ends when it is our turn."""
+        holder, last = self.services.holder, ""
+        while not control.cancel.is_set():
+            if ahead := place.ahead:
+                notice = f"Others are being answered: you are number {ahead + 1} in line."
+                place.wait(POLL)
+            elif not holder.wait(0):
+                status = holder.status
+                notice = f"{status.text} Your message is answered right after."
+                holder.wait(POLL)
+            else:
+                return
+            if notice != last:
+                last = notice
+                yield notice
+
+    # -- moving about
+
+    def undo(self, asked: Asked) -> Screen:
+        """Take the last exchange away; its message comes back into the box."""
+        conversation, text = talk.undo(asked.conversation or Conversation())
+        screen = self._still(conversation, asked)
+        return replace(screen, box=text) if text else screen
+
+    def new(self, asked: Asked) -> Screen:
+        """An empty conversation."""
+        return replace(self._still(Conversation(), asked), box="")
+
+    def follow(self, number: int, column: int, asked: Asked) -> Screen:
+        """Go on from one reply: it becomes everybody's history."""
+        return self._moved(asked, lambda c: talk.continue_from(c, number, column))
+
+    def version(self, number: int, asked: Asked) -> Screen:
+        """Go to another version of a message."""
+        return self._moved(asked, lambda c: talk.switch(c, number))
+
+    def _moved(self, asked: Asked, move: Any) -> Screen:
+        try:
+            return self._still(move(asked.conversation or Conversation()), asked)
+        except EmpoError as error:
+            return self._still(asked.conversation, asked, str(error))
+
+    def choose(self, names: object, asked: Asked) -> Screen:
+        """Other models for the columns."""
+        try:
+            columns = self.checked(names)
+        except EmpoError as error:
+            return self._still(asked.conversation, asked, str(error))
+        screen = self._still(asked.conversation, replace(asked, columns=columns))
+        return replace(screen, columns=columns)
+
+    def checked(self, names: object) -> tuple[str, ...]:
+        """`names` as columns.
+
+        Raises:
+            UsageError: no list of one to four models of the stack.
+        """
+        if not isinstance(names, list | tuple) or not 1 <= len(names) <= MAX_COLUMNS:
+            raise UsageError(f"Choose between one and {MAX_COLUMNS} models.")
+        return tuple(spec.name for spec in self.cast.specs([str(name) for name in names]))
+
+    def restore(self, kept: object, asked: Asked) -> Screen:
+        """A conversation that the visitor's own browser tab kept over a reload."""
+        try:
+            data = kept if isinstance(kept, dict) else {}
+            conversation = talk.settled(talk.from_data(data.get("conversation")))
+            columns = self.checked(data.get("columns"))
+        except EmpoError as error:
+            return self._still(asked.conversation, asked, str(error))
+        screen = self._still(conversation, replace(asked, columns=columns))
+        return replace(screen, columns=columns)
