@@ -1,0 +1,173 @@
+"""Uncertainty when one person votes many times: everything is clustered by voter.
+
+Two votes of one person are not two independent votes. Ratings get the delete-one-voter jackknife
+(CR3 of Bell and McCaffrey, Survey Methodology 28, 2002), which stays honest with few voters where
+the usual sandwich is too narrow; shares get the interval of Korn and Graubard (Survey Methodology
+24, 1998). Quantiles are Student's t with one degree of freedom less than there are voters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from empo.arena.bradley_terry import (
+    Cells,
+    Curvature,
+    Fit,
+    Floats,
+    Ints,
+    curvature,
+    full_parameters,
+    information,
+    scores,
+)
+
+CONFIDENCE = 0.95
+# Numbers held at once while the voters' matrices are made: 32 MB.
+_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """How sure a fit is. `covariance` (q, q) of (theta, beta, log nu), in squared logarithms.
+
+    `model_based` (q, q) is what it would be if all votes were independent. `rests_on_one` (q,)
+    marks parameters that cannot be estimated without some single voter; `voters` (m,) counts the
+    voters who judged each model.
+    """
+
+    covariance: Floats
+    model_based: Floats
+    rests_on_one: NDArray[np.bool_]
+    voters: Ints
+
+
+def spread(cells: Cells, result: Fit) -> Spread:
+    """The covariance of a fit, clustered by voter.
+
+    Where there was no maximum and a prior had to help, residuals say nothing, so the curvature is
+    used, with every voter counted as one vote per pair of models.
+    """
+    bend = curvature(cells, full_parameters(result))
+    basis = result.basis
+    model_based = basis @ np.linalg.pinv(result.information, hermitian=True) @ basis.T
+    voters = _voters_per_model(cells)
+    if result.prior_sd is not None:
+        weight = 1 / _repeats(cells)
+        once = Curvature(
+            *(getattr(bend, name) * weight for name in ("slope", "tie_slope")),
+            *(getattr(bend, name) * weight for name in ("eta", "cross", "tie")),
+        )
+        inner = basis.T @ information(cells, once)[0] @ basis
+        inner += np.eye(basis.shape[1]) * result.prior_sd**-2
+        covariance = basis @ np.linalg.inv(inner) @ basis.T
+        return Spread(covariance, model_based, np.zeros(len(basis), dtype=bool), voters)
+    inner, alone = _jackknife(cells, bend, result)
+    return Spread(basis @ inner @ basis.T, model_based, alone, voters)
+
+
+def _jackknife(cells: Cells, bend: Curvature, result: Fit) -> tuple[Floats, NDArray[np.bool_]]:
+    """Sum over voters of the squared one-step change (H - H_g)^-1 s_g when g is left out."""
+    basis, p = result.basis, result.basis.shape[1]
+    root = np.linalg.cholesky(result.information)
+    # In these coordinates the information of all votes is the identity.
+    to_unit = np.linalg.solve(root, basis.T)
+    starts = np.flatnonzero(np.diff(cells.voter, prepend=-1))
+    voters = len(starts)
+    step = max(1, _CHUNK // cells.parameters**2)
+    total, alone = np.zeros((p, p)), np.zeros(len(basis), dtype=bool)
+    for begin in range(0, voters, step):
+        end = min(begin + step, voters)
+        here = slice(starts[begin], starts[end] if end < voters else len(cells.voter))
+        part, part_bend, group = _cut(cells, bend, here)
+        s = scores(part, part_bend, group, end - begin) @ to_unit.T
+        h = to_unit @ information(part, part_bend, group, end - begin) @ to_unit.T
+        change, lost = _leave_out(s, h)
+        total += change.T @ change
+        if len(lost):
+            alone |= (np.abs(basis @ np.linalg.solve(root.T, lost.T)) > 1e-6).any(axis=1)
+    back = np.linalg.inv(root)
+    return back.T @ total @ back * (voters - 1) / voters, alone
+
+
+def _cut(cells: Cells, bend: Curvature, here: slice) -> tuple[Cells, Curvature, Ints]:
+    """The cells in `here`, their curvature, and their voters numbered from 0."""
+    names = ("first", "second", "wins", "losses", "ties", "voter", "covariates")
+    part = Cells(cells.models, *(getattr(cells, name)[here] for name in names))
+    bends = Curvature(
+        *(getattr(bend, name)[here] for name in ("slope", "tie_slope", "eta", "cross", "tie"))
+    )
+    if part.has_ties != cells.has_ties:  # no tie in this part, but log nu is still a parameter
+        part = _TieCells(cells.models, *(getattr(part, name) for name in names))
+    return part, bends, np.cumsum(np.diff(part.voter, prepend=part.voter[:1]) != 0)
+
+
+class _TieCells(Cells):
+    """Cells without a tie, of a model that has them."""
+
+    @property
+    def has_ties(self) -> bool:
+        return True
+
+
+def _leave_out(s: Floats, h: Floats) -> tuple[Floats, Floats]:
+    """The changes (G, p), and the directions (k, p) that vanish when one voter is left out."""
+    p = s.shape[1]
+    change = np.empty_like(s)
+    trace = np.trace(h, axis1=1, axis2=2)
+    easy = trace < 0.9  # then no eigenvalue can reach 1
+    change[easy] = np.linalg.solve(np.eye(p) - h[easy], s[easy][..., None])[..., 0]
+    values, vectors = np.linalg.eigh(h[~easy])
+    gone = values > 1 - 1e-8
+    inverse = np.where(gone, 0.0, 1 / np.where(gone, 1.0, 1 - values))
+    turned = np.einsum("gij,gi->gj", vectors, s[~easy])
+    change[~easy] = np.einsum("gij,gj->gi", vectors, turned * inverse)
+    return change, vectors.transpose(0, 2, 1)[gone]
+
+
+def _repeats(cells: Cells) -> Floats:
+    """How many votes the voter of each cell gave on the cell's pair of models (K,)."""
+    low = np.minimum(cells.first, cells.second)
+    high = np.maximum(cells.first, cells.second)
+    key = (cells.voter * cells.models + low) * cells.models + high
+    _, inverse = np.unique(key, return_inverse=True)
+    return np.bincount(inverse, cells.votes)[inverse]
+
+
+def _voters_per_model(cells: Cells) -> Ints:
+    keys = [cells.voter * cells.models + side for side in (cells.first, cells.second)]
+    return np.bincount(np.unique(np.concatenate(keys)) % cells.models, minlength=cells.models)
+
+
+def quantile(voters: int) -> float:
+    """Student's t quantile of a two-sided 95 % interval, one degree less than `voters` (>= 2)."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, voters - 1))
+
+
+def share(hits: Floats, voter: Ints) -> dict[str, float | int | None]:
+    """The mean of `hits` (n,), each in 0..1, with an interval clustered by `voter` (n,).
+
+    Returns `{"share", "low", "high", "votes"}`; all None but `votes` if there is none, and no
+    interval if there is one voter only. The exact binomial interval is taken at the effective
+    number of votes (Korn and Graubard 1998); where all votes agree, a voter counts as one vote.
+    """
+    n = len(hits)
+    if n == 0:
+        return {"share": None, "low": None, "high": None, "votes": 0}
+    _, group = np.unique(voter, return_inverse=True)
+    voters, mean = int(group.max()) + 1, float(np.mean(hits))
+    if voters < 2:
+        return {"share": mean, "low": None, "high": None, "votes": n}
+    left = np.bincount(group, hits - mean)
+    variance = voters / (voters - 1) * float(left @ left) / n**2
+    effective = min(mean * (1 - mean) / variance, n) if variance > 0 else min(voters, n)
+    effective *= (stats.t.ppf(0.975, n - 1) / quantile(voters)) ** 2
+    x = mean * effective
+    tail = (1 - CONFIDENCE) / 2
+    low = stats.beta.ppf(tail, x, effective - x + 1) if x > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, x + 1, effective - x) if x < effective else 1.0
+    return {"share": mean, "low": float(low), "high": float(high), "votes": n}
