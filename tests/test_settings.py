@@ -14,7 +14,7 @@ OWN = ("SPACE_ID", "SPACE_HOST", "SPACES_ZERO_GPU")
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in ("EMPO_HOME", "EMPO_DATA", *OWN):
+    for name in ("EMPO_HOME", "EMPO_DATA", "EMPO_HOST", *OWN):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -33,6 +33,13 @@ def test_home_relocates_all_state_and_data_can_lie_elsewhere(bare: pytest.Monkey
     assert Settings().data_dir == Path("/srv/empo/data")
     bare.setenv("EMPO_DATA", "/mnt/ed")
     assert (Settings().home, Settings().data_dir) == (Path("/srv/empo"), Path("/mnt/ed"))
+
+
+def test_a_space_listens_for_its_proxy_unless_told_otherwise(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("SPACE_ID", "someone/empo")
+    assert (Settings().host, Settings().space_id) == ("0.0.0.0", "someone/empo")
+    bare.setenv("EMPO_HOST", "127.0.0.2")
+    assert Settings().host == "127.0.0.2"
 
 
 def test_variables_are_read_once(bare: pytest.MonkeyPatch) -> None:
