@@ -61,8 +61,8 @@ class Fit:
     """A maximum. `strength` (m,) sums to 0; `coefficients` (c,); `log_nu` None without ties.
 
     `basis` (q, p) maps the p free parameters to the q = m + c + 1 ones; `information` (p, p) is
-    minus the second derivative there, the prior included. `finite` is False if the iteration ran
-    away: there was no maximum.
+    minus the second derivative there, that of the prior included. `finite` is False if the
+    iteration ran away: there was no maximum.
     """
 
     strength: Floats
@@ -71,7 +71,6 @@ class Fit:
     basis: Floats
     information: Floats
     finite: bool
-    prior_sd: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,25 +85,26 @@ class Curvature:
     tie: Floats
 
 
-def fit(cells: Cells, prior_sd: float | None = None) -> Fit:
-    """The maximum; with `prior_sd` that of the posterior under normal priors of that sd.
+def fit(cells: Cells, precision: Floats | None = None) -> Fit:
+    """The maximum; with `precision` (q, q) that of the posterior under a normal prior around 0.
 
     Without a prior the maximum exists where `is_bounded` says so.
     """
     basis = free_basis(cells)
-    ridge = 0.0 if prior_sd is None else prior_sd**-2
+    prior = 0.0 if precision is None else precision
+    prior = basis.T @ (prior + np.zeros((len(basis), len(basis)))) @ basis
     free = np.zeros(basis.shape[1])
     value = _log_likelihood(cells, basis @ free)
     finite = False
     for _ in range(MAX_STEPS):
         bend = curvature(cells, basis @ free)
-        gradient = basis.T @ scores(cells, bend)[0] - ridge * free
-        hessian = basis.T @ information(cells, bend)[0] @ basis + ridge * np.eye(len(free))
+        gradient = basis.T @ scores(cells, bend)[0] - prior @ free
+        hessian = basis.T @ information(cells, bend)[0] @ basis + prior
         step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
         size = 1.0
         while True:
             ahead = free + size * step
-            new = _log_likelihood(cells, basis @ ahead) - ridge / 2 * ahead @ ahead
+            new = _log_likelihood(cells, basis @ ahead) - ahead @ prior @ ahead / 2
             if new >= value - 1e-9 * (1 + abs(value)) or size < 1e-6:
                 break
             size /= 2
@@ -118,8 +118,8 @@ def fit(cells: Cells, prior_sd: float | None = None) -> Fit:
     c = cells.covariates.shape[1]
     log_nu = float(full[-1]) if cells.has_ties else None
     bend = curvature(cells, full)
-    hessian = basis.T @ information(cells, bend)[0] @ basis + ridge * np.eye(len(free))
-    return Fit(full[:m], full[m : m + c], log_nu, basis, hessian, finite, prior_sd)
+    hessian = basis.T @ information(cells, bend)[0] @ basis + prior
+    return Fit(full[:m], full[m : m + c], log_nu, basis, hessian, finite)
 
 
 def full_parameters(result: Fit) -> Floats:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from empo.arena.bradley_terry import (
@@ -33,45 +32,51 @@ _CHUNK = 4_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
-    """How sure a fit is. `covariance` (q, q) of (theta, beta, log nu), in squared logarithms.
+    """How sure a fit is: covariances (q, q) of (theta, beta, log nu), in squared logarithms.
 
-    `model_based` (q, q) is what it would be if all votes were independent. `rests_on_one` (q,)
-    marks parameters that cannot be estimated without some single voter; `voters` (m,) counts the
-    voters who judged each model.
+    `jackknife` is clustered by voter; `model_based` is what it would be if all votes were
+    independent; `cautious` is the same with every voter counted as one vote per pair of models, for
+    where a prior had to help and residuals say nothing. `lost` (k, q) are the directions that
+    cannot be estimated without some single voter; `voters` (m,) counts each model's voters.
     """
 
-    covariance: Floats
+    jackknife: Floats
     model_based: Floats
-    rests_on_one: NDArray[np.bool_]
+    cautious: Floats
+    lost: Floats
     voters: Ints
 
 
 def spread(cells: Cells, result: Fit) -> Spread:
-    """The covariance of a fit, clustered by voter.
-
-    Where there was no maximum and a prior had to help, residuals say nothing, so the curvature is
-    used, with every voter counted as one vote per pair of models.
-    """
+    """How sure `result`, a fit of `cells`, is."""
     bend = curvature(cells, full_parameters(result))
     basis = result.basis
-    model_based = basis @ np.linalg.pinv(result.information, hermitian=True) @ basis.T
-    voters = _voters_per_model(cells)
-    if result.prior_sd is not None:
-        weight = 1 / _repeats(cells)
-        once = Curvature(
-            *(getattr(bend, name) * weight for name in ("slope", "tie_slope")),
-            *(getattr(bend, name) * weight for name in ("eta", "cross", "tie")),
-        )
-        inner = basis.T @ information(cells, once)[0] @ basis
-        inner += np.eye(basis.shape[1]) * result.prior_sd**-2
-        covariance = basis @ np.linalg.inv(inner) @ basis.T
-        return Spread(covariance, model_based, np.zeros(len(basis), dtype=bool), voters)
-    inner, alone = _jackknife(cells, bend, result)
-    return Spread(basis @ inner @ basis.T, model_based, alone, voters)
+    once = _scaled(bend, 1 / _repeats(cells))
+    # The prior's part of the information stays as it is.
+    inner = (
+        result.information
+        + basis.T @ (information(cells, once)[0] - information(cells, bend)[0]) @ basis
+    )
+    jackknife, lost = _jackknife(cells, bend, result)
+    return Spread(
+        basis @ jackknife @ basis.T,
+        basis @ np.linalg.inv(result.information) @ basis.T,
+        basis @ np.linalg.inv(inner) @ basis.T,
+        lost,
+        _voters_per_model(cells),
+    )
 
 
-def _jackknife(cells: Cells, bend: Curvature, result: Fit) -> tuple[Floats, NDArray[np.bool_]]:
-    """Sum over voters of the squared one-step change (H - H_g)^-1 s_g when g is left out."""
+def _scaled(bend: Curvature, weight: Floats) -> Curvature:
+    names = ("slope", "tie_slope", "eta", "cross", "tie")
+    return Curvature(*(getattr(bend, name) * weight for name in names))
+
+
+def _jackknife(cells: Cells, bend: Curvature, result: Fit) -> tuple[Floats, Floats]:
+    """Sum over voters of the squared one-step change (H - H_g)^-1 s_g when g is left out.
+
+    Returns that (p, p), times (G - 1) / G, and the directions (k, q) that some voter alone holds.
+    """
     basis, p = result.basis, result.basis.shape[1]
     root = np.linalg.cholesky(result.information)
     # In these coordinates the information of all votes is the identity.
@@ -79,19 +84,18 @@ def _jackknife(cells: Cells, bend: Curvature, result: Fit) -> tuple[Floats, NDAr
     starts = np.flatnonzero(np.diff(cells.voter, prepend=-1))
     voters = len(starts)
     step = max(1, _CHUNK // cells.parameters**2)
-    total, alone = np.zeros((p, p)), np.zeros(len(basis), dtype=bool)
+    total, lost = np.zeros((p, p)), [np.zeros((0, len(basis)))]
     for begin in range(0, voters, step):
         end = min(begin + step, voters)
         here = slice(starts[begin], starts[end] if end < voters else len(cells.voter))
         part, part_bend, group = _cut(cells, bend, here)
         s = scores(part, part_bend, group, end - begin) @ to_unit.T
         h = to_unit @ information(part, part_bend, group, end - begin) @ to_unit.T
-        change, lost = _leave_out(s, h)
+        change, gone = _leave_out(s, h)
         total += change.T @ change
-        if len(lost):
-            alone |= (np.abs(basis @ np.linalg.solve(root.T, lost.T)) > 1e-6).any(axis=1)
+        lost.append((basis @ np.linalg.solve(root.T, gone.T)).T)
     back = np.linalg.inv(root)
-    return back.T @ total @ back * (voters - 1) / voters, alone
+    return back.T @ total @ back * (voters - 1) / voters, np.concatenate(lost)
 
 
 def _cut(cells: Cells, bend: Curvature, here: slice) -> tuple[Cells, Curvature, Ints]:
@@ -141,6 +145,10 @@ def _repeats(cells: Cells) -> Floats:
 def _voters_per_model(cells: Cells) -> Ints:
     keys = [cells.voter * cells.models + side for side in (cells.first, cells.second)]
     return np.bincount(np.unique(np.concatenate(keys)) % cells.models, minlength=cells.models)
+
+
+# Of the normal distribution: what an interval takes if votes are independent.
+Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
 
 def quantile(voters: int) -> float:

@@ -27,7 +27,7 @@ def strengths(wins: Floats, ties: Floats, bounded: bool = False) -> Floats:
     `bounded`: the likelihood is known to have a maximum; it keeps it whatever votes are added.
     """
     cells = _cells(wins, ties)
-    return (bradley_terry.fit(cells) if bounded else fit_or_prior(cells)).strength
+    return (bradley_terry.fit(cells) if bounded else fit_or_prior(cells)[0]).strength
 
 
 def votes_to_flip(wins: Floats, ties: Floats) -> tuple[int, int, int] | None:

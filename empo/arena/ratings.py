@@ -8,7 +8,9 @@ order.
 
 Models that no chain of votes connects cannot be compared: they form groups, each of mean 1000.
 Where a model has won (or lost) every vote the likelihood has no maximum; a weak normal prior of
-350 points then gives a finite rating, and the open side of the interval is None.
+350 points then gives it a finite rating, and the open side of its interval is None. Intervals are
+of the distance to the mean of the models that are rated without such help by at least two voters,
+so that a newcomer does not blur the others.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, log, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -27,12 +30,16 @@ from empo.arena.bradley_terry import Cells, Fit, Floats, Ints
 from empo.arena.clusters import Spread
 from empo.arena.votes import BOTH_BAD, TIE, A, B, Votes
 
+Flags = NDArray[np.bool_]
+
 POINTS = 400 / log(10)  # Elo points in one natural logarithm of the odds
 MEAN = 1000.0
 PRIOR_SD = 350 / POINTS
 POWER = 0.8
 # More votes than this nobody will ever collect; then the answer is None.
 MOST_VOTES = 1_000_000
+# The relaxed rule of thumb of Vittinghoff and McCulloch (Am. J. Epidemiol. 165, 2007).
+VOTES_PER_PARAMETER = 5
 # The advantage of length is stated for a reply twice as long: (2 - 1) / (2 + 1).
 TWICE_AS_LONG = 1 / 3
 
@@ -92,12 +99,18 @@ class Ratings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Group:
-    """Models that are connected by votes, fitted together. `index` (m,) into the votes' models."""
+    """Models that are connected by votes, fitted together. `index` (m,) into the votes' models.
+
+    `helped` (m,) marks the models that needed the prior; `anchor` (m,) those whose mean the
+    intervals refer to.
+    """
 
     index: Ints
     cells: Cells
     fit: Fit
     spread: Spread
+    helped: Flags
+    anchor: Flags
 
 
 def rate(votes: Votes) -> Ratings:
@@ -165,11 +178,8 @@ def _rate(votes: Votes, covariates: Sequence[str]) -> Ratings:
     plain = plain_cells(votes)
     names = list(covariates)
     warnings: list[str] = []
-    if names:
-        cells, names, dropped = _identified(votes, names, plain)
-        warnings += dropped
-    else:
-        cells = plain
+    cells, names, dropped = _identified(votes, names, plain)
+    warnings += dropped
     groups = _groups(plain, len(votes.models))
     fitted = [_fit_group(cells, index) for index in groups if len(index) > 1]
     warnings += _caveats(votes, plain, groups, fitted)
@@ -194,24 +204,29 @@ def _rate(votes: Votes, covariates: Sequence[str]) -> Ratings:
     )
 
 
-def _identified(votes: Votes, names: list[str], plain: Cells) -> tuple[Cells, list[str], list[str]]:
-    """The cells with those covariates that the votes can tell from the models, and what is not."""
+def _identified(
+    votes: Votes, names: Sequence[str], plain: Cells
+) -> tuple[Cells, list[str], list[str]]:
+    """The cells with those covariates that the votes can speak of, their names, and caveats."""
     kept: list[str] = []
     told: list[str] = []
-    index = _groups(plain, len(votes.models))
+    groups = _groups(plain, len(votes.models))
+    if not names or not len(plain.first):
+        return plain, kept, told
+    enough = VOTES_PER_PARAMETER * (len(groups[0]) + len(names))
+    if plain.votes.sum() < enough:
+        told.append(f"Fewer than {enough} votes: too few to adjust for {' and '.join(names)}.")
+        return plain, kept, told
     for name in names:
-        trial = _seat_cells(votes, [*kept, name])
-        if index and _is_identified(_cut(trial, index[0]) if len(index) > 1 else trial):
+        if _is_identified(_cut(_seat_cells(votes, [*kept, name]), groups[0])):
             kept.append(name)
-        elif len(plain.first):
+        else:
             told.append(f"The effect of {name} cannot be told from that of the models: left out.")
     return (_seat_cells(votes, kept) if kept else plain), kept, told
 
 
 def _is_identified(cells: Cells) -> bool:
     flat = replace(cells, wins=cells.votes, losses=0 * cells.votes, ties=0 * cells.votes)
-    if not len(cells.first):
-        return False
     basis = bradley_terry.free_basis(flat)
     bend = bradley_terry.curvature(flat, np.zeros(flat.parameters))
     values = np.linalg.eigvalsh(basis.T @ bradley_terry.information(flat, bend)[0] @ basis)
@@ -242,20 +257,68 @@ def _cut(cells: Cells, index: Ints) -> Cells:
     return Cells(len(index), first, second, **part)
 
 
-def fit_or_prior(cells: Cells) -> Fit:
-    """The maximum of the likelihood or, where there is none, of the posterior."""
+def fit_or_prior(cells: Cells) -> tuple[Fit, Flags]:
+    """The maximum of the likelihood or, where there is none, of a posterior; who was helped (m,).
+
+    If it is only that some models won, or lost, every vote, only those get a prior, around the mean
+    of the others; otherwise every parameter gets one.
+    """
+    nobody = np.zeros(cells.models, dtype=bool)
     plain = replace(cells, covariates=cells.covariates[:, :0])
     if bradley_terry.is_bounded(plain):
         result = bradley_terry.fit(cells)
         if result.finite:
-            return result
-    return bradley_terry.fit(cells, PRIOR_SD)
+            return result, nobody
+    extreme = _extreme(cells)
+    core = np.flatnonzero(~extreme)
+    if extreme.any() and len(core) > 1 and _is_core(plain, core):
+        away = np.eye(cells.models)[extreme]
+        away[:, core] -= 1 / len(core)
+        precision = np.zeros((cells.parameters, cells.parameters))
+        precision[: cells.models, : cells.models] = away.T @ away / PRIOR_SD**2
+        result = bradley_terry.fit(cells, precision)
+        if result.finite:
+            return result, extreme
+    return bradley_terry.fit(cells, np.eye(cells.parameters) / PRIOR_SD**2), ~nobody
+
+
+def _extreme(cells: Cells) -> Flags:
+    """(m,): models that have won every vote, or lost every vote."""
+    won, lost = (
+        np.bincount(cells.first, ahead + cells.ties, cells.models)
+        + np.bincount(cells.second, behind + cells.ties, cells.models)
+        for ahead, behind in ((cells.wins, cells.losses), (cells.losses, cells.wins))
+    )
+    return (won == 0) | (lost == 0)
+
+
+def _is_core(cells: Cells, core: Ints) -> bool:
+    """Whether the models `core` are connected among themselves, and their ratings bounded."""
+    inside = np.isin(cells.first, core) & np.isin(cells.second, core)
+    names = ("first", "second", "wins", "losses", "ties", "voter", "covariates")
+    among = Cells(cells.models, *(getattr(cells, name)[inside] for name in names))
+    groups = _groups(among, cells.models)
+    return len(groups[0]) == len(core) and bradley_terry.is_bounded(_cut(among, core))
 
 
 def _fit_group(cells: Cells, index: Ints) -> _Group:
     part = _cut(cells, index)
-    result = fit_or_prior(part)
-    return _Group(index, part, result, clusters.spread(part, result))
+    result, helped = fit_or_prior(part)
+    spread = clusters.spread(part, result)
+    anchor = _held_together(spread.lost[:, : part.models]) & ~helped
+    if anchor.sum() < 2:
+        anchor = np.ones(part.models, dtype=bool)
+    return _Group(index, part, result, spread, helped, anchor)
+
+
+def _held_together(lost: Floats) -> Flags:
+    """(m,): the largest set of models that no single voter's leaving would tear apart."""
+    if not len(lost):
+        return np.ones(lost.shape[1], dtype=bool)
+    size = np.abs(lost).max(axis=1, keepdims=True)
+    shifts = np.round(lost / np.where(size > 0, size, 1), 4).T
+    _, label, count = np.unique(shifts, axis=0, return_inverse=True, return_counts=True)
+    return label.ravel() == np.argmax(count)
 
 
 def _tally(votes: Votes) -> Ints:
@@ -277,23 +340,29 @@ def _standing(name: str, index: int, group: _Group | None, tally: Ints) -> Stand
     at = int(np.searchsorted(group.index, index))
     rating = MEAN + POINTS * float(group.fit.strength[at])
     weights = np.zeros(group.cells.parameters)
-    weights[: group.cells.models] = -1 / group.cells.models
+    weights[: group.cells.models][group.anchor] = -1 / group.anchor.sum()
     weights[at] += 1
-    margin = _margin(group, weights, int(group.spread.voters[at]))
-    low = None if margin is None else rating - margin
-    high = None if margin is None else rating + margin
-    if group.fit.prior_sd is not None:
-        low = None if wins + ties == 0 else low
-        high = None if losses + ties == 0 else high
+    margin = _margin(group, weights, int(group.spread.voters[at]), bool(group.helped[at]))
+    low = None if margin is None or wins + ties == 0 else rating - margin
+    high = None if margin is None or losses + ties == 0 else rating + margin
     return Standing(name, rating, low, high, **counts)
 
 
-def _margin(group: _Group, weights: Floats, voters: int) -> float | None:
-    """Half the interval of weights·(theta, beta, log nu), in points; None if it is not known."""
-    if voters < 2 or bool(group.spread.rests_on_one[np.abs(weights) > 0.5].any()):
+def _covariance(group: _Group, helped: bool) -> Floats:
+    return group.spread.cautious if helped else group.spread.jackknife
+
+
+def _margin(group: _Group, weights: Floats, voters: int, helped: bool) -> float | None:
+    """Half the interval of weights·(theta, beta, log nu), in points; None if it is not known.
+
+    Never less than if all votes were independent: few voters who happen to agree prove nothing.
+    """
+    if voters < 2 or (not helped and bool((np.abs(group.spread.lost @ weights) > 1e-6).any())):
         return None
-    variance = float(weights @ group.spread.covariance @ weights)
-    return POINTS * clusters.quantile(voters) * sqrt(max(variance, 0.0))
+    clustered = float(weights @ _covariance(group, helped) @ weights)
+    independent = float(weights @ group.spread.model_based @ weights)
+    margin = clusters.quantile(voters) * sqrt(max(clustered, 0.0))
+    return POINTS * max(margin, clusters.Z * sqrt(max(independent, 0.0)))
 
 
 def _contrasts(
@@ -316,7 +385,8 @@ def _contrast(upper: Standing, lower: Standing, group: _Group, i: int, j: int) -
     weights = np.zeros(group.cells.parameters)
     weights[i], weights[j] = 1, -1
     difference = upper.rating - lower.rating
-    margin = _margin(group, weights, int(group.spread.voters[[i, j]].min()))
+    helped = bool(group.helped[[i, j]].any())
+    margin = _margin(group, weights, int(group.spread.voters[[i, j]].min()), helped)
     names = (upper.model, lower.model)
     if margin is None:
         return Contrast(*names, difference, None, None, False, None)
@@ -325,12 +395,9 @@ def _contrast(upper: Standing, lower: Standing, group: _Group, i: int, j: int) -
     low, high = difference - margin, None if open_above else difference + margin
     if low > 0:
         return Contrast(*names, difference, low, high, True, 0)
-    needed = votes_needed(
-        difference / POINTS,
-        float(weights @ group.spread.covariance @ weights),
-        float(weights @ group.spread.model_based @ weights),
-        group.fit.log_nu,
-    )
+    independent = float(weights @ group.spread.model_based @ weights)
+    clustered = max(float(weights @ _covariance(group, helped) @ weights), independent)
+    needed = votes_needed(difference / POINTS, clustered, independent, group.fit.log_nu)
     return Contrast(*names, difference, low, high, False, needed)
 
 
@@ -362,7 +429,7 @@ def _effects(group: _Group, names: Sequence[str]) -> dict[str, Effect]:
         size = TWICE_AS_LONG if name == "length" else 1.0
         weights = np.zeros(group.cells.parameters)
         weights[group.cells.models + k] = 1
-        margin = _margin(group, weights, voters)
+        margin = _margin(group, weights, voters, bool(group.helped.all()))
         points = POINTS * float(group.fit.coefficients[k]) * size
         ends = (None, None) if margin is None else (points - margin * size, points + margin * size)
         out[name] = Effect(points, *ends)
@@ -382,18 +449,16 @@ def _caveats(
         )
     if len(plain.first) and len(np.unique(plain.voter)) < 2:
         told.append("All votes are one person's: there are no intervals, whoever else may differ.")
+        return told + [_prior_caveat(votes, group) for group in fitted if group.helped.any()]
     if len(plain.first) and plain.ties.sum() == plain.votes.sum():
         told.append("Every vote is a tie: nothing tells the models apart.")
-    told += [_prior_caveat(votes, group) for group in fitted if group.fit.prior_sd is not None]
+    told += [_prior_caveat(votes, group) for group in fitted if group.helped.any()]
     alone = [
-        votes.models[i]
-        for group in fitted
-        for at, i in enumerate(group.index)
-        if group.spread.voters[at] > 1 and group.spread.rests_on_one[at]
+        votes.models[i] for group in fitted for i in group.index[~group.anchor & ~group.helped]
     ]
     if alone:
         told.append(
-            f"Without one single voter these could not be rated, so they have no interval: "
+            "Without one single voter these could not be placed, so they have no interval: "
             f"{', '.join(alone)}."
         )
     return told
@@ -410,7 +475,8 @@ def _prior_caveat(votes: Votes, group: _Group) -> str:
     if lost:
         why.append(f"{', '.join(lost)} lost every vote")
     reason = " and ".join(why) or f"the votes do not bound the ratings of {', '.join(names)}"
+    helped = ", ".join(votes.models[i] for i in group.index[group.helped])
     return (
         f"Maximum likelihood has no finite answer ({reason}): a weak prior of 350 points keeps the "
-        "ratings finite, and they will move much with the next votes."
+        f"rating of {helped} finite, and it will move much with the next votes."
     )

@@ -203,7 +203,7 @@ def _assemble(
     ):
         order = sorted(codes)
         rank = np.empty(len(order) + 1, dtype=np.int64)
-        rank[[codes[name] for name in order]] = np.arange(len(order))
+        rank[np.array([codes[name] for name in order], dtype=np.int64)] = np.arange(len(order))
         rank[-1] = -1  # the emotion nobody gave
         for column in used_by:
             arrays[column] = rank[arrays[column]]
