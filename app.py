@@ -8,7 +8,7 @@ import sys
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported; exactly this word
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from empo.ui.app import main  # noqa: E402
+from empo.ui.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,7 +8,7 @@ what is on the screen. Every operation returns a new value; nothing here knows o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -36,7 +36,7 @@ class Answer:
     text: str = ""
     reply: Reply | None = None
     adapter: str = ""
-    valence: Valence = Valence()
+    valence: Valence = field(default_factory=Valence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Exchange:
     parent: int | None
     message: str
     answers: tuple[Answer, ...]
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     prompt: str = "none"
     follows: int | None = None
-    valence: Valence = Valence()
+    valence: Valence = field(default_factory=Valence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from empo.models.engine import Engine
 from empo.models.stacks import Stack, load_stack
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
+from empo.ui.about import about
 from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
 from empo.ui.handlers import Handlers
+from empo.ui.opening import read_opening
 from empo.ui.services import EngineHolder, Report, Services
 from empo.ui.status import header
 from empo.ui.theme import head, theme
@@ -32,15 +34,40 @@ If you are not well, talk to a person: <a href="https://findahelpline.com" targe
 rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
+TABS = ("compare", "about")
+
+
 def build(services: Services) -> gr.Blocks:
     """The whole page. Needs no model: the engine loads behind it."""
     with gr.Blocks(title="EmPO Space", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         header(services)
-        gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
-        CompareTab(Handlers(services, Cast(services.stack), None))
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Compare", id="compare"):
+                gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
+                compare = CompareTab(Handlers(services, Cast(services.stack), read_opening()))
+            with gr.Tab("About", id="about"):
+                gr.Markdown(about(services.stack), elem_id="about")
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
+        _on_load(page, tabs, compare)
     return page.queue(
         max_size=2 * services.line.limit, api_open=False, default_concurrency_limit=None
+    )
+
+
+def _on_load(page: gr.Blocks, tabs: gr.Tabs, compare: CompareTab) -> None:
+    """`/?tab=about` opens that tab; a shared link fills the fields of Compare."""
+
+    def tab(request: gr.Request) -> gr.Tabs:
+        asked = request.query_params.get("tab", "")
+        return gr.Tabs(selected=asked) if asked in TABS else gr.skip()
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    page.load(tab, None, tabs, **quiet)
+    page.load(
+        compare.opened,
+        None,
+        [*compare.panel.settings, compare.stage, compare.box, compare.columns],
+        **quiet,
     )
 
 

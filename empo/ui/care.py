@@ -36,5 +36,5 @@ _DANGER = re.compile(
 
 
 def points_to_danger(text: str) -> bool:
-    """Whether a phrase of `text` points to suicide, self-harm or violence at home (English only)."""
+    """Whether `text` has a phrase about suicide, self-harm or violence at home (English)."""
     return _DANGER.search(text.replace("’", "'")) is not None

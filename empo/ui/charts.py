@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from empo.conversation import Exchange
 
@@ -120,7 +121,7 @@ def _line(number: int, line: Series, turns: int, shift: float) -> str:
         for turn, value in enumerate(line.values)
     ]
     parts = []
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in pairwise(points):
         if a and b:
             dash = ' stroke-dasharray="1 5"' if number == 0 else ""
             parts.append(

@@ -44,7 +44,8 @@ def _markup(situations: Sequence[Situation]) -> str:
         for at, s in numbered
     )
     return (
-        f'<div class="row" role="group" aria-label="Situations to try"><span class="hint">Try</span>'
+        '<div class="row" role="group" aria-label="Situations to try">'
+        '<span class="hint">Try</span>'
         f"{row}<details><summary>All {len(situations)} feelings</summary>"
         f'<div class="all">{everything}</div></details></div>'
     )

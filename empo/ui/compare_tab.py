@@ -15,7 +15,13 @@ from empo.types import Sampling
 from empo.ui.chips import chips
 from empo.ui.columns import columns
 from empo.ui.handlers import Asked, Handlers, Screen
+from empo.ui.keep import COPY, as_file, keep_panel
 from empo.ui.panel import Panel, panel
+from empo.ui.replay_panel import replay_panel
+from empo.ui.share import address
+from empo.ui.share import link as share_link
+from empo.ui.share import read as read_shared
+from empo.ui.transcript import Kind
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -29,11 +35,22 @@ class CompareTab:
         self.situations = situations()
         self.conversation = gr.State(None, time_to_live=3600)
         self.columns = gr.State(names, time_to_live=3600)
+        self.recorded = gr.State(None, time_to_live=3600)
         self.chips = chips(self.situations)
         self.stage = columns(handlers.show(None, names))
         self._composer()
+        with gr.Row(elem_id="below"):
+            with gr.Column(scale=5, min_width=300):
+                self._chart()
+            with gr.Column(scale=4, min_width=300, elem_id="folds"):
+                self.panel: Panel = panel(handlers.cast.stack)
+                self.replay = replay_panel(handlers)
+                self.keep = keep_panel()
+        self._wire()
+
+    def _chart(self) -> None:
         self.chart = gr.HTML(
-            handlers.chart(None),
+            self.handlers.chart(None),
             html_template="<div class='here'></div>",
             js_on_load="""const here = element.querySelector(".here");
             const draw = () => {
@@ -45,8 +62,6 @@ class CompareTab:
             apply_default_css=False,
             elem_id="mood",
         )
-        self.panel: Panel = panel(handlers.cast.stack)
-        self._wire()
 
     def _composer(self) -> None:
         with gr.Row(elem_id="composer"):
@@ -81,6 +96,15 @@ class CompareTab:
         self._moves(self.stage.version, lambda a, e: h.version(_whole(e.id), a))
         self._moves(self.stage.columns, lambda a, e: h.choose(e.columns, a))
         self._moves(self.stage.restore, lambda a, e: h.restore(e._data, a))
+        self.replay.found.input(
+            self._replay,
+            [self.replay.found, self.conversation, self.columns],
+            self.outputs,
+            **QUIET,
+            concurrency_limit=None,
+        )
+        self._moves(self.replay.back.click, lambda a, _: h.live(a))
+        self._keeps()
         self.stop.click(self._stop, **QUIET, queue=False)
         self.stage.halt(self._halt, **QUIET, queue=False)
 
@@ -89,6 +113,69 @@ class CompareTab:
 
     def _halt(self, event: gr.EventData, request: gr.Request) -> None:
         self.handlers.services.running.stop(_session(request), _whole(event.column))
+
+    def _replay(
+        self,
+        number: int | None,
+        conversation: Conversation | None,
+        columns: tuple[str, ...],
+        request: gr.Request,
+    ) -> dict[Component, Any]:
+        asked = Asked(conversation, tuple(columns), Sampling(), "none", _session(request))
+        return self.updates(self.handlers.replay(_whole(number), asked))
+
+    def _keeps(self) -> None:
+        """Wire the downloads and the link."""
+        h, inputs = self.handlers, [*self._inputs, self.recorded]
+
+        def link(asked: Asked, box: str, request: gr.Request) -> str:
+            space = h.services.settings.space_id
+            base = address(space, request.headers.get("host", "localhost"), request.url.scheme)
+            return share_link(base, h.shared(asked, box))
+
+        def wire(button: gr.Button, kind: Kind | None) -> None:
+            def run(
+                box: str,
+                conversation: Conversation | None,
+                columns: tuple[str, ...],
+                temperature: float,
+                top_p: float,
+                penalty: float,
+                tokens: int,
+                seed: int,
+                prompt: str,
+                recorded: Conversation | None,
+                request: gr.Request,
+            ) -> Any:
+                sampling = as_sampling(temperature, top_p, penalty, tokens, seed)
+                asked = Asked(conversation, tuple(columns), sampling, prompt, _session(request))
+                url = link(asked, box or "", request)
+                if kind is None:
+                    return gr.Textbox(url, visible=True)
+                return as_file(kind, *h.download(kind, asked, recorded, url))
+
+            target = self.keep.link if kind is None else self.keep.saver
+            done = button.click(run, inputs, target, **QUIET, concurrency_limit=None)
+            if kind is None:
+                done.then(None, target, None, js=COPY)
+
+        for kind, button in self.keep.files.items():
+            wire(button, kind)
+        wire(self.keep.share, None)
+
+    def opened(self, request: gr.Request) -> dict[Component, Any]:
+        """What a shared link asks for, put into the page's fields."""
+        shared = read_shared(dict(request.query_params), self.handlers.cast.stack)
+        if shared is None:
+            return {self.columns: gr.skip()}
+        s = shared.sampling
+        values = (s.temperature, s.top_p, s.repetition_penalty, s.max_new_tokens, s.seed)
+        return {
+            self.columns: shared.columns,
+            self.stage: self.handlers.show(None, shared.columns),
+            self.box: shared.message,
+            **dict(zip(self.panel.settings, (*values, shared.prompt), strict=True)),
+        }
 
     def _situation(self, at: object) -> str:
         number = _whole(at)
@@ -100,7 +187,14 @@ class CompareTab:
 
     @property
     def outputs(self) -> list[Component]:
-        return [self.stage, self.chart, self.box, self.conversation, self.columns]
+        return [
+            self.stage,
+            self.chart,
+            self.box,
+            self.conversation,
+            self.columns,
+            self.recorded,
+        ]
 
     def _asks(
         self, triggers: list[Any], call: Callable[[Asked, str, Any], Iterator[Screen]]
@@ -157,7 +251,7 @@ class CompareTab:
 
     def updates(self, screen: Screen) -> dict[Component, Any]:
         """A screen as Gradio's updates; what is None stays."""
-        found: dict[Component, Any] = {self.stage: screen.view}
+        found: dict[Component, Any] = {self.stage: screen.view, self.recorded: screen.recorded}
         for component, value in (
             (self.chart, screen.chart),
             (self.box, screen.box),

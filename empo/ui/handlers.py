@@ -12,13 +12,17 @@ from typing import Any
 
 from empo import conversation as talk
 from empo.conversation import MAX_COLUMNS, Conversation
+from empo.data.recorded import Recorded, recorded
 from empo.errors import EmpoError, UsageError
 from empo.sampling import LIMITS, check_message, check_sampling
 from empo.types import Sampling
+from empo.ui import replay
 from empo.ui.care import points_to_danger
 from empo.ui.charts import mood_chart
 from empo.ui.control import Control
 from empo.ui.services import Services
+from empo.ui.share import Shared
+from empo.ui.transcript import Facts, Kind, file_name, transcript
 from empo.ui.turns import answer
 from empo.ui.view import Cast, view
 from empo.ui.waiting import Place
@@ -28,13 +32,14 @@ POLL = 0.25  # seconds between two looks at the line and at the loading engine
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A step of the page: the columns' view, the chart, the message box, and the visitor's state."""
+    """A step of the page: the columns' view, chart, message box, and the visitor's state."""
 
     view: dict[str, Any]
     chart: str | None = None
     box: str | None = None
     conversation: Conversation | None = None
     columns: tuple[str, ...] | None = None
+    recorded: Conversation | None = None  # shown in place of the live conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Handlers:
 
     def __init__(self, services: Services, cast: Cast, opening: Conversation | None) -> None:
         self.services, self.cast, self.opening = services, cast, opening
+        self.recorded_cast = Cast(replay.STACK)
 
     # -- what is shown
 
@@ -138,7 +144,8 @@ class Handlers:
                 yield Screen(self.show(now, columns, notice, True))
             if not control.cancel.is_set():
                 engine = services.holder.engine
-                for now in answer(engine, now, histories, specs, control):
+                for fuller in answer(engine, now, histories, specs, control):
+                    now = fuller
                     yield Screen(self.show(now, columns, "", True))
         now = talk.settled(now)
         yield Screen(self.show(now, columns), self.chart(now), conversation=now)
@@ -159,6 +166,62 @@ class Handlers:
             if notice != last:
                 last = notice
                 yield notice
+
+    # -- the paper's recorded replies
+
+    def recorded(self) -> tuple[Recorded, ...]:
+        """All of them; empty where none were fetched.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        return recorded(self.services.settings.data_dir)
+
+    def replay(self, number: int, asked: Asked) -> Screen:
+        """Show a recorded situation; the live conversation waits."""
+        try:
+            entries = self.recorded()
+        except EmpoError as error:
+            return self._still(asked.conversation, asked, str(error))
+        if not 0 <= number < len(entries):
+            return self._still(asked.conversation, asked)
+        shown = replay.as_conversation(entries[number])
+        names = [answer.model for answer in shown.path()[-1].answers]
+        screen = view(self.recorded_cast, names, shown, fixed=True)
+        chart = mood_chart(shown.path(), self.recorded_cast.colours)
+        return Screen(screen, chart, recorded=shown)
+
+    def live(self, asked: Asked) -> Screen:
+        """Back from a recorded situation to the live conversation."""
+        return self._still(asked.conversation, asked)
+
+    # -- taking it along
+
+    def shared(self, asked: Asked, box: str) -> Shared:
+        """What a link to this conversation carries."""
+        path = asked.conversation.path() if asked.conversation else ()
+        message = path[0].message if path else box.strip()
+        return Shared(asked.columns, asked.sampling, asked.prompt, message)
+
+    def download(
+        self, kind: Kind, asked: Asked, recorded: Conversation | None, link: str
+    ) -> tuple[str, str]:
+        """(file name, text) of what is on the screen."""
+        cast = self.recorded_cast if recorded else self.cast
+        shown = recorded or asked.conversation or self.opening or Conversation()
+        facts = self.facts(cast, "" if recorded else link)
+        return file_name(kind, shown.path()), transcript(kind, shown, facts, cast.colours)
+
+    def facts(self, cast: Cast, link: str = "") -> Facts:
+        """What the replies were made with, as far as it is known now."""
+        base = cast.stack.base.path
+        holder = self.services.holder
+        if cast is self.recorded_cast:
+            return Facts("recorded", base, "as published", "replies released with the paper")
+        if holder.status.state != "ready":
+            return Facts(cast.stack.name, base, "not loaded yet", "no device yet", link)
+        engine = holder.engine
+        return Facts(cast.stack.name, base, engine.quantisation, engine.device, link)
 
     # -- moving about
 

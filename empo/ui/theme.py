@@ -16,7 +16,7 @@ _FONTS = (
 
 
 def theme() -> gr.themes.Base:
-    """Warm paper by day, warm charcoal by night. Its tokens are CSS variables of assets/empo.css."""
+    """Warm paper by day, warm charcoal by night; the tokens are variables of assets/empo.css."""
     return gr.themes.Base(font=_FONTS, font_mono=_FONTS, text_size="md", radius_size="lg").set(
         **_both("body_background_fill", "var(--paper)"),
         **_both("body_text_color", "var(--ink)"),

@@ -61,10 +61,12 @@ def view(
     notice: str = "",
     example: bool = False,
     care: bool = False,
+    fixed: bool = False,
 ) -> dict[str, Any]:
     """The whole of what is shown. `keep` is the conversation itself, for the visitor's own tab.
 
-    `notice` is one sentence above the composer (a wait, an error); `care` shows the help lines.
+    `notice` is one sentence above the composer (a wait, an error); `care` shows the help lines;
+    `fixed` columns cannot be changed, nor the conversation: an example, or recorded replies.
     """
     path = conversation.path()
     return {
@@ -76,7 +78,8 @@ def view(
         "notice": notice,
         "example": example,
         "care": care,
-        "keep": None if example else to_data(conversation),
+        "fixed": fixed,
+        "keep": None if example or fixed else to_data(conversation),
     }
 
 
@@ -123,7 +126,10 @@ def foot(answer: Answer) -> str:
     if answer.reply is None:
         return ""
     words = len(answer.text.split())
-    parts = [f"{words} word{'' if words == 1 else 's'}", STOPPED[answer.reply.stopped_by]]
+    how = STOPPED[answer.reply.stopped_by]
+    if answer.reply.seconds == 0 and answer.reply.stopped_by == "end":
+        how = "recorded"  # what the paper released, without times or endings
+    parts = [f"{words} word{'' if words == 1 else 's'}", how]
     if dropped := answer.reply.dropped_turns:
         parts.append(f"the oldest {dropped} turns no longer fitted")
     return " · ".join(parts)

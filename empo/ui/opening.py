@@ -1,0 +1,76 @@
+"""The finished conversation that the page opens with: real replies, made by the embedded models.
+
+    python -m empo.ui.opening            # writes assets/opening.json anew
+
+Two turns with fixed seeds on the stack nano, in fp32 on the CPU; run it again whenever the embedded
+models change. The file holds what shows that it is genuine: seeds, sampling, adapters.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from empo.conversation import Conversation, from_data, say, to_data
+from empo.errors import EmpoError
+from empo.models.engine import Engine
+from empo.models.stacks import load_stack
+from empo.sampling import check_message
+from empo.settings import ASSETS
+from empo.types import Sampling
+from empo.ui.control import Control
+from empo.ui.turns import answer
+from empo.ui.view import Cast
+
+OPENING = ASSETS / "opening.json"
+MESSAGES = (
+    "I finally passed my driving test, on the fifth try!",
+    "My grandfather taught me to drive. He would have been so proud, but he died last spring.",
+)
+SAMPLING = Sampling(temperature=0.7, seed=0)
+
+
+def read_opening() -> Conversation | None:
+    """The shipped conversation; None where it is absent or damaged (the page opens empty)."""
+    try:
+        return from_data(json.loads(OPENING.read_text("utf-8")))
+    except (OSError, ValueError, EmpoError):
+        return None
+
+
+def make(engine: Engine, cast: Cast) -> Conversation:
+    """Say `MESSAGES` to all models of the cast and keep what they answer."""
+    conversation = Conversation()
+    specs = cast.stack.models
+    hashes = [cast.hashes.get(spec.name, "") for spec in specs]
+    for message in MESSAGES:
+        conversation, asked = say(
+            conversation, check_message(message), specs, SAMPLING, cast.stack.prompt, hashes
+        )
+        for fuller in answer(engine, conversation, asked, specs, Control()):
+            conversation = fuller
+    return conversation
+
+
+def main() -> int:
+    """Write the file; the exit code."""
+    from empo.models.loading import load_engine
+
+    try:
+        stack = load_stack("nano")
+        engine = load_engine(stack, "none", lambda text, share: None)
+    except EmpoError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    conversation = make(engine, Cast(stack))
+    engine.close()
+    OPENING.write_text(json.dumps(to_data(conversation), indent=1) + "\n", "utf-8")
+    for exchange in conversation.path():
+        print(f"\n{exchange.message}")
+        for given in exchange.answers:
+            print(f"  {given.label}: {given.text}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
