@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from empo.cli import main
 from empo.data.dialogues import load_split
 from empo.errors import FetchError, UsageError
 from empo.hub.download import ATTEMPTS, download
 from empo.hub.fetch import LEDGER, fetch
 from empo.hub.sources import SOURCES, Remote, Source, source
 from empo.hub.unpack import unpack
+from empo.settings import settings
 
 BODY = bytes(range(256)) * 2000  # 512,000 bytes
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -300,6 +302,23 @@ def test_a_file_without_a_checksum_is_recorded_and_compared(server: Server, tmp_
     with pytest.raises(FetchError, match=r"changed since it was first fetched.*fetched\.json"):
         fetch(vad, tmp_path, server.url)
     assert not path.exists()
+
+
+def test_the_command_shows_the_terms_fetches_and_prints_the_paths(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("EMPO_DATA", str(tmp_path))
+    settings.cache_clear()
+    server.files["NRC-VAD-Lexicon.zip"] = zipped(("NRC-VAD-Lexicon.txt", b"happy\t1\t.7\t.7\n"))
+    for heading in ("Fetched:", "Already here:"):
+        assert main(["fetch", "vad", "--accept", "--base-url", server.url]) == 0
+        shown = capsys.readouterr()
+        assert shown.out == f"{tmp_path / 'nrc_vad_lexicon.txt'}\n"
+        assert "no redistribution" in shown.err and heading in shown.err
+    assert len(server.asked) == 1
 
 
 def test_an_archive_that_is_none_is_removed(server: Server, tmp_path: Path) -> None:
