@@ -14,7 +14,7 @@ from itertools import pairwise
 from empo.conversation import Exchange
 
 WIDTH, HEIGHT = 460, 216
-LEFT, RIGHT, TOP, BOTTOM = 74, 14, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 88, 12, 14, 34
 YOU = "you"
 READING = (
     "Up is pleasant, down is unpleasant, by the words used (VADER, −1 to 1). "
@@ -75,11 +75,16 @@ def _picture(series: Sequence[Series]) -> str:
     turns = len(series[0].values)
     parts = [_axes(turns)]
     for number, line in enumerate(series):
-        parts.append(_line(number, line, turns, (number - (len(series) - 1) / 2) * 7))
+        parts.append(_line(number, line, turns, (number - (len(series) - 1) / 2) * _dodge(turns, len(series))))
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(_spoken(series))}">{"".join(parts)}</svg>'
     )
+
+
+def _dodge(turns: int, lines: int) -> float:
+    """Distance between the marks of one turn, so that equal values stay apart."""
+    return min(15.0, 0.7 * (WIDTH - LEFT - RIGHT) / turns / lines)
 
 
 def _spoken(series: Sequence[Series]) -> str:

@@ -43,7 +43,7 @@ def panel(stack: Stack) -> Panel:
                 "Top-p",
                 d.top_p,
                 0.01,
-                "Draw from the likeliest words that make up this share",
+                "1: from all words",
                 low=0.01,
             )
             penalty = _slider(
@@ -52,10 +52,10 @@ def panel(stack: Stack) -> Panel:
         with gr.Row():
             tokens = _slider(
                 "max_new_tokens",
-                "Longest reply, in tokens",
+                "Longest reply (tokens)",
                 d.max_new_tokens,
                 1,
-                "A token is about three quarters of a word",
+                "A word has about 1.3",
                 high=400,
             )
             seed = gr.Number(

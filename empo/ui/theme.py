@@ -57,6 +57,7 @@ def theme() -> gr.themes.Base:
         block_padding="0px",
         layout_gap="14px",
         button_large_padding="10px 20px",
+        input_border_width="1px",
         input_shadow="none",
         input_shadow_focus="0 0 0 3px var(--glow)",
     )
