@@ -7,7 +7,7 @@ what is on the screen. Every operation returns a new value; nothing here knows o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from empo.errors import DataError, UsageError
+from empo.prompts import PROMPT_NAMES
 from empo.types import ModelSpec, Reply, Sampling, Stage, Turn, Valence
 
 MAX_EXCHANGES = 200
@@ -223,24 +224,35 @@ def from_data(data: object) -> Conversation:
         conversation = _adapter().validate_python(data)
     except (ValidationError, RecursionError) as error:
         raise DataError("This is not a saved conversation; start a new one.") from error
-    known: set[int] = set()
+    known: dict[int, Exchange] = {}
     for exchange in conversation.exchanges:
         _check(exchange, known)
-        known.add(exchange.id)
-    if len(known) > MAX_EXCHANGES or (
-        conversation.leaf is not None and conversation.leaf not in known
-    ):
-        raise DataError("This saved conversation is damaged; start a new one.")
+        known[exchange.id] = exchange
+    leaf = conversation.leaf
+    if len(known) > MAX_EXCHANGES or (leaf is not None and leaf not in known):
+        raise DataError(_DAMAGED)
+    if not _has_column(known.get(leaf or 0), conversation.follow):
+        raise DataError(_DAMAGED)
     return conversation
 
 
-def _check(exchange: Exchange, known: set[int]) -> None:
+_DAMAGED = "This saved conversation is damaged; start a new one."
+
+
+def _check(exchange: Exchange, known: Mapping[int, Exchange]) -> None:
     texts = [exchange.message, *(a.text for a in exchange.answers)]
     sound = (
-        exchange.id not in known
+        exchange.id > 0
+        and exchange.id not in known
         and (exchange.parent is None or exchange.parent in known)
+        and _has_column(known.get(exchange.parent or 0), exchange.follows)
         and 1 <= len(exchange.answers) <= MAX_COLUMNS
+        and exchange.prompt in PROMPT_NAMES
         and all(len(text) <= MAX_CHARACTERS for text in texts)
     )
     if not sound:
-        raise DataError("This saved conversation is damaged; start a new one.")
+        raise DataError(_DAMAGED)
+
+
+def _has_column(exchange: Exchange | None, column: int | None) -> bool:
+    return column is None or (exchange is not None and 0 <= column < len(exchange.answers))
