@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from empo import __version__
-from empo.cli import compare, doctor, evaluate, fetch, models, serve
+from empo.cli import agreement, compare, doctor, evaluate, fetch, models, ratings, serve
 from empo.errors import EmpoError
 
-COMMANDS = (models, doctor, fetch, evaluate, serve, compare)
+COMMANDS = (compare, serve, models, doctor, fetch, evaluate, ratings, agreement)
 INTERRUPTED = 130
 
 
