@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     space_id: str | None = Field(None, validation_alias="SPACE_ID")
     home: Path = Field(Path.home() / ".empo", description="where all state lives")
     data: Path | None = Field(None, description="where downloaded data lie (EMPO_HOME/data)")
+    vad: Path | None = Field(None, description="the NRC VAD lexicon (else looked for in EMPO_DATA)")
     host: str = Field(default_factory=_host, description="address to listen on")
     port: int = Field(7860, ge=0, le=65535, description="port to listen on")
     stack: str = Field("auto", description="stack to load: a name, a YAML file, or auto")

@@ -135,6 +135,7 @@ class Scores:
     """Everything measured about one reply; None is *not measured*.
 
     `valence` is the reply's; `emotion` is the speaker's (the context's), likeliest first.
+    `out_of_scope`: the reply does not look English, so nothing about it was measured.
     """
 
     emotional_reaction: MechanismScore | None = None
@@ -142,6 +143,7 @@ class Scores:
     exploration: MechanismScore | None = None
     valence: Valence | None = None
     emotion: tuple[EmotionGuess, ...] = ()
+    out_of_scope: bool = False
 
     def mechanism(self, name: Mechanism) -> MechanismScore | None:
         return getattr(self, name)

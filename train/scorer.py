@@ -1,0 +1,159 @@
+"""Train the live scorer, or measure it.
+
+    python -m train.scorer               from MiniLM: train, calibrate, write assets/models/scorer
+    python -m train.scorer --resume      the same, from the emotion stage saved in --work
+    python -m train.scorer --listener    only recompute what a typical human listener scores
+    python -m train.scorer --evaluate    the figures of the model card as tables (--json: as JSON)
+
+Data come from EMPO_DATA: epitome_{train,val,test}.csv.gz, EmpatheticDialogues, and, for the
+in-domain check, the recorded replies. Training needs requirements-train.txt (MiniLM, onnx).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from empo.data.dialogues import load_split
+from empo.data.emotions import EMOTIONS
+from empo.settings import ROOT, settings
+from train.recipe import load_recipe, rooted
+from train.scoring import data
+from train.scoring.recipe import ScorerRecipe
+
+if TYPE_CHECKING:
+    from train.scoring.network import Network
+    from train.scoring.vocabulary import Vocabulary
+
+WORK = ROOT / "runs" / "scorer"
+ENCODER_BITS = 4
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = _arguments(argv)
+    recipe = load_recipe(args.recipe, ScorerRecipe, args.set)
+    folder = settings().data_dir
+    out = rooted(recipe.out)
+    if args.evaluate:
+        from train.scoring.figures import as_table, figures
+
+        found = figures(out, folder)
+        print(json.dumps(found, indent=1) if args.json else as_table(found))
+        return
+    if not args.listener:
+        _train(recipe, folder, out, args.work, args.resume)
+    from train.scoring.listener import add_listener
+
+    add_listener(out, load_split(folder, "valid"))
+
+
+class Rows(NamedTuple):
+    """The training texts."""
+
+    pairs: list[data.Pair]
+    feelings: list[data.Feeling]
+    texts: list[str]
+
+
+def read_rows(folder: Path) -> Rows:
+    """All that is trained on: EPITOME's and ED's training splits."""
+    pairs = data.read_epitome(folder, "train")
+    situations, utterances = data.read_emotions(folder, "train")
+    dialogues = load_split(folder, "train")
+    texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
+    texts += [row.text for row in situations]
+    texts += [text for pair in pairs for text in (pair.post, pair.reply)]
+    return Rows(pairs, situations + utterances, texts)
+
+
+def _train(recipe: ScorerRecipe, folder: Path, out: Path, work: Path, resume: bool) -> None:
+    import torch
+
+    from train.scoring import network as networks
+    from train.scoring.minilm import minilm
+    from train.scoring.vocabulary import trim
+
+    base = minilm(recipe.base, recipe.base_sha256)
+    rows = read_rows(folder)
+    vocabulary = trim(base / "tokenizer.json", rows.texts, recipe.vocabulary)
+    torch.manual_seed(recipe.seed)
+    network = networks.from_minilm(base, vocabulary.kept, len(EMOTIONS), recipe.positions)
+    work.mkdir(parents=True, exist_ok=True)
+    learn(network, vocabulary, rows, recipe, work, resume)
+    publish(network, vocabulary, recipe, data.read_epitome(folder, "val"), folder, out)
+
+
+def learn(
+    network: Network,
+    vocabulary: Vocabulary,
+    rows: Rows,
+    recipe: ScorerRecipe,
+    work: Path,
+    resume: bool,
+) -> None:
+    """Both stages, in place; each leaves its weights in `work`."""
+    import torch
+
+    from train.scoring import fit, quantise
+    from train.scoring.encoding import encode_feelings, encode_pairs
+
+    tokenizer = vocabulary.tokenizer
+    feelings = encode_feelings(tokenizer, rows.feelings, recipe.speaker)
+    pairs = encode_pairs(tokenizer, rows.pairs, recipe.post, recipe.reply)
+    first, second = work / "emotions.pt", work / "epitome.pt"
+    if resume:
+        network.load_state_dict(torch.load(first, weights_only=True))
+    else:
+        fit.fit_emotions(network, feelings, recipe.emotions, recipe.seed, fit.Clock("emotions"))
+        torch.save(network.state_dict(), first)
+    torch.manual_seed(recipe.seed)
+    with quantise.rounded(network, ENCODER_BITS):
+        clock = fit.Clock("epitome")
+        fit.fit_epitome(network, pairs, feelings, recipe.epitome, recipe.seed, clock)
+    torch.save(network.state_dict(), second)
+
+
+def publish(
+    network: Network,
+    vocabulary: Vocabulary,
+    recipe: ScorerRecipe,
+    valid: list[data.Pair],
+    folder: Path,
+    out: Path,
+) -> None:
+    """Calibrate on validation rows and write what the app loads: graph, tokenizer, card."""
+    from train.scoring import graph, quantise
+    from train.scoring.calibrate import calibrate
+
+    _, utterances = data.read_emotions(folder, "valid")
+    with quantise.rounded(network, ENCODER_BITS):
+        card = calibrate(network, vocabulary.tokenizer, recipe, valid, utterances)
+    out.mkdir(parents=True, exist_ok=True)
+    graph.write(network, out / "scorer.onnx", ENCODER_BITS)
+    vocabulary.tokenizer.no_truncation()
+    vocabulary.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
+    text = json.dumps(card.model_dump(), indent=1)
+    (out / "scorer.json").write_text(text + "\n", "utf-8")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m train.scorer",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--recipe", default="scorer", help="a recipe's name, or a YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--work", type=Path, default=WORK, help="where the stages' weights go")
+    parser.add_argument("--resume", action="store_true", help="start after the emotion stage")
+    parser.add_argument("--listener", action="store_true", help="only the typical listener")
+    parser.add_argument("--evaluate", action="store_true", help="only measure; train nothing")
+    parser.add_argument("--json", action="store_true", help="figures as JSON")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The parts of `python -m train.scorer`: data, vocabulary, network, training, export, figures."""

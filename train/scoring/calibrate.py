@@ -1,0 +1,114 @@
+"""Everything that is chosen on validation rows after training: temperatures and span readings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from empo.data.emotions import EMOTIONS
+from empo.scoring.card import Card, MechanismCard
+from empo.scoring.rationale import Reading, spans
+from empo.types import MECHANISMS
+from train.scoring.data import Feeling, Pair
+from train.scoring.encoding import encode_feelings, encode_pairs, padded
+from train.scoring.fit import forward_pairs
+from train.scoring.network import Network
+from train.scoring.rationales import iou_f1, token_f1
+from train.scoring.recipe import ScorerRecipe
+
+BATCH = 32
+TEMPERATURES = [1.05**step for step in range(-20, 40)]
+THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+WINDOWS = (0, 1, 2, 3, 5)
+GAPS = (0, 1, 3, 6)
+
+
+def calibrate(
+    network: Network,
+    tokenizer: Tokenizer,
+    recipe: ScorerRecipe,
+    pairs: Sequence[Pair],
+    feelings: Sequence[Feeling],
+) -> Card:
+    """The card of `network`, from EPITOME's validation pairs and ED's first utterances."""
+    levels, marks = _pair_logits(network, tokenizer, recipe, pairs)
+    labels = torch.tensor([pair.levels for pair in pairs])
+    cards = {}
+    for i, name in enumerate(MECHANISMS):
+        reading = best_reading(
+            [(p.reply, p.rationales[i], *m) for p, m in zip(pairs, marks[i], strict=True)]
+        )
+        cards[name] = MechanismCard(
+            temperature=temperature(levels[:, i], labels[:, i]),
+            threshold=reading.threshold,
+            window=reading.window,
+            gap=reading.gap,
+        )
+    emotions, true = _emotion_logits(network, tokenizer, recipe, feelings)
+    return Card(
+        name=recipe.name,
+        post=recipe.post,
+        reply=recipe.reply,
+        emotions=tuple(EMOTIONS),
+        emotion_temperature=temperature(emotions, true),
+        mechanisms=cards,
+    )
+
+
+def temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature that makes `labels` (N) likeliest under `logits` (N, classes)."""
+    losses = {t: F.cross_entropy(logits / t, labels).item() for t in TEMPERATURES}
+    return round(min(losses, key=losses.__getitem__), 4)
+
+
+Row = tuple[str, tuple, list, "object"]
+
+
+def best_reading(rows: Sequence[Row]) -> Reading:
+    """The reading with the best mean of token-F1 and IOU-F1 on (text, true, offsets, marks)."""
+    rows = [row for row in rows if row[1]]
+
+    def quality(reading: Reading) -> float:
+        found = [(t, true, spans(t, offsets, marks, reading)) for t, true, offsets, marks in rows]
+        token = sum(token_f1(*row) for row in found) / len(found)
+        return token + iou_f1(found)
+
+    readings = [Reading(*r) for r in itertools.product(THRESHOLDS, WINDOWS, GAPS)]
+    return max(readings, key=quality)
+
+
+def _pair_logits(
+    network: Network, tokenizer: Tokenizer, recipe: ScorerRecipe, pairs: Sequence[Pair]
+) -> tuple[Tensor, list[list]]:
+    """Level logits (N, mechanisms, 3); per mechanism and pair its (offsets, probabilities)."""
+    rows = encode_pairs(tokenizer, pairs, recipe.post, recipe.reply)
+    tokenizer.enable_truncation(recipe.reply)
+    offsets = [e.offsets[1:-1] for e in tokenizer.encode_batch([p.reply for p in pairs])]
+    levels, marks = [], [[] for _ in MECHANISMS]
+    with torch.inference_mode(), parametrize.cached():
+        for start in range(0, len(rows), BATCH):
+            output, _ = forward_pairs(network, rows[start : start + BATCH])
+            levels.append(output.levels)
+            for n, row in enumerate(output.rationales.sigmoid(), start):
+                for i, own in enumerate(marks):
+                    own.append((offsets[n], row[1 : len(offsets[n]) + 1, i].numpy()))
+    return torch.cat(levels), marks
+
+
+def _emotion_logits(
+    network: Network, tokenizer: Tokenizer, recipe: ScorerRecipe, feelings: Sequence[Feeling]
+) -> tuple[Tensor, Tensor]:
+    rows = encode_feelings(tokenizer, feelings, recipe.speaker)
+    rows.sort(key=lambda row: len(row.text))
+    logits = []
+    with torch.inference_mode(), parametrize.cached():
+        for start in range(0, len(rows), BATCH):
+            batch = padded([row.text for row in rows[start : start + BATCH]])
+            logits.append(network.emotion(network.encode(*batch, role=0), batch.mask))
+    return torch.cat(logits), torch.tensor([row.emotion for row in rows])
