@@ -7,7 +7,7 @@
 
 # The first Python of 3.11 or later on the path.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python python3.14; do \
-	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 	&& echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
