@@ -18,6 +18,8 @@ from empo.models.engine import Engine
 from empo.models.stacks import Stack, load_stack
 from empo.prompts import PROMPT_NAMES, system_prompt
 from empo.sampling import MAX_CHARACTERS, check_message, check_sampling
+from empo.scoring.as_json import valence_json
+from empo.scoring.valence import ValenceMeter, valence
 from empo.settings import settings
 from empo.types import QUANTISATIONS, ModelSpec, Reply, Sampling, Turn
 
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     message = check_message(text)
     if args.prompt is not None:
         system_prompt(args.prompt, "base")
+    ValenceMeter.from_settings()  # a lexicon that cannot be read is said now, not at the end
     name = args.stack or settings().stack
     stack = load_stack("nano" if name == "auto" else name)
     specs = chosen(stack, args.models)
@@ -104,9 +107,6 @@ def answer(
 
 
 def _reply(spec: ModelSpec, reply: Reply) -> dict[str, Any]:
-    from empo.scoring.valence import valence
-
-    measured = valence(reply.text)
     return {
         "model": spec.name,
         "stage": spec.stage,
@@ -115,7 +115,7 @@ def _reply(spec: ModelSpec, reply: Reply) -> dict[str, Any]:
         "tokens": reply.tokens,
         "seconds": round(reply.seconds, 4),
         "stopped_by": reply.stopped_by,
-        "scores": {"valence": {"vader": measured.vader, "vad": measured.vad}},
+        "scores": {"valence": valence_json(valence(reply.text))},
     }
 
 
