@@ -1,0 +1,1 @@
+"""Metrics: pure functions on numbers and texts, each with its source in its module."""

@@ -1,0 +1,205 @@
+"""How likely a model finds given replies: summed log-probabilities of every listener turn.
+
+The yardstick behind reply perplexity and pair accuracy. Works on a plain base with PEFT adapters,
+not on the streaming engine: whole dialogues in one pass, no sampling. A turn's text includes the
+end-of-turn marker, which the model must also predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from empo.errors import StackError
+from empo.models.stacks import Source, Stack
+from empo.types import Turn
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TOKENS_PER_BATCH = 2048
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnScore:
+    """One listener turn: −log p of its tokens given all before (nats), and how many there are."""
+
+    nats: float
+    tokens: int
+
+
+class Likelihood:
+    """The models of `stack`, in fp32 on `device`, ready to score. Not for several threads at once.
+
+    Raises:
+        StackError: the base or an adapter cannot be loaded.
+    """
+
+    def __init__(self, stack: Stack, device: str = "cpu") -> None:
+        self.stack = stack
+        self.device = device
+        self.tokenizer, base = _load_base(stack.base, device)
+        self.model = _with_adapters(base, stack.adapters)
+
+    def score(
+        self,
+        model: str,
+        dialogues: Sequence[Sequence[Turn]],
+        progress: Progress | None = None,
+    ) -> list[list[TurnScore]]:
+        """For each dialogue, the scores of its listener turns in order, under the voice `model`.
+
+        Dialogues longer than the model's context lose their end: the turns there score 0 tokens.
+
+        Raises:
+            UsageError: the stack has no such voice.
+            StackError: the voice is a blend, or the chat template does not mark replies.
+        """
+        import torch
+
+        name = self._adapter(model)
+        encoded = [self._encode(turns) for turns in dialogues]
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i][0]))
+        found: list[list[TurnScore]] = [[] for _ in encoded]
+        done = 0
+        with torch.inference_mode():
+            self._choose(name)
+            for batch in _batches(order, encoded):
+                nats = self._nats([encoded[i][0] for i in batch], [encoded[i][1] for i in batch])
+                for i, row in zip(batch, nats, strict=True):
+                    found[i] = _by_turn(row, encoded[i][1])
+                done += len(batch)
+                if progress:
+                    progress(done, len(order))
+        return found
+
+    def _adapter(self, model: str) -> str | None:
+        weights = dict(self.stack.model(model).adapters)
+        if not weights:
+            return None
+        if len(weights) > 1 or set(weights.values()) != {1.0}:
+            raise StackError(f"{model} is a blend of adapters; only single adapters can be scored.")
+        return next(iter(weights))
+
+    def _choose(self, adapter: str | None) -> None:
+        if not self.stack.adapters:
+            return
+        if adapter is None:
+            self.model.base_model.disable_adapter_layers()
+        else:
+            self.model.base_model.enable_adapter_layers()
+            self.model.set_adapter(adapter, inference_mode=True)
+
+    def _encode(self, turns: Sequence[Turn]) -> tuple[list[int], list[int]]:
+        """Token ids, and for each the number (from 1) of its listener turn, else 0."""
+        encoded = self.tokenizer.apply_chat_template(
+            [{"role": turn.role, "content": turn.text} for turn in turns],
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            sanitize_control_tokens=True,
+        )
+        mask = encoded["assistant_masks"]
+        if not any(mask) and any(turn.role == "assistant" for turn in turns):
+            raise StackError(
+                f"The chat template of {self.stack.base.path} does not mark replies with "
+                "{% generation %}; replies cannot be told from the rest."
+            )
+        limit = self.stack.context or len(mask)
+        turn, owners, before = 0, [], 0
+        for inside in mask:
+            turn += bool(inside and not before)
+            owners.append(turn if inside else 0)
+            before = inside
+        return encoded["input_ids"][:limit], owners[:limit]
+
+    def _nats(self, ids: list[list[int]], owners: list[list[int]]) -> list[list[float]]:
+        """−log p of each token that belongs to a reply, 0 elsewhere; rows as long as `ids`."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        length = max(map(len, ids))
+        tokens = torch.tensor([row + [0] * (length - len(row)) for row in ids]).to(self.device)
+        real = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in ids])
+        owned = torch.tensor([row + [0] * (length - len(row)) for row in owners]) > 0
+        hidden = self._hidden(tokens, real.to(self.device))
+        wanted = owned[:, 1:].to(self.device)
+        logits = self._head()(hidden[:, :-1][wanted]).float()
+        values = cross_entropy(logits, tokens[:, 1:][wanted], reduction="none")
+        nats = torch.zeros(tokens.shape, device=self.device)
+        nats[:, 1:][wanted] = values
+        return nats.cpu().tolist()
+
+    def _causal(self) -> PreTrainedModel:
+        return self.model.get_base_model() if self.stack.adapters else self.model
+
+    def _hidden(self, tokens: Tensor, real: Tensor) -> Tensor:
+        backbone = self._causal().base_model
+        return backbone(input_ids=tokens, attention_mask=real, use_cache=False).last_hidden_state
+
+    def _head(self) -> Callable[[Tensor], Tensor]:
+        return self._causal().get_output_embeddings()
+
+
+def _by_turn(nats: Sequence[float], owners: Sequence[int]) -> list[TurnScore]:
+    """Sums by listener turn."""
+    count = max(owners, default=0)
+    sums, sizes = [0.0] * count, [0] * count
+    for value, owner in zip(nats, owners, strict=False):
+        if owner:
+            sums[owner - 1] += value
+            sizes[owner - 1] += 1
+    return [TurnScore(s, n) for s, n in zip(sums, sizes, strict=True)]
+
+
+def _batches(
+    order: Sequence[int], encoded: Sequence[tuple[list[int], list[int]]]
+) -> list[list[int]]:
+    """Runs of `order` (ascending length) with at most TOKENS_PER_BATCH tokens, padding included."""
+    batches: list[list[int]] = []
+    for i in order:
+        size = len(encoded[i][0])
+        if not batches or (len(batches[-1]) + 1) * size > TOKENS_PER_BATCH:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
+
+
+def _location(source: Source) -> str:
+    return str(source.folder or source.path)
+
+
+def _load_base(source: Source, device: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where, revision = _location(source), source.revision
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(where, revision=revision, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise StackError(f"The base {source.path} cannot be loaded: {first}") from error
+    return tokenizer, model.to(device).eval()
+
+
+def _with_adapters(
+    base: PreTrainedModel, adapters: Mapping[str, Source]
+) -> PeftModel | PreTrainedModel:
+    from peft import PeftModel
+
+    model: PeftModel | PreTrainedModel = base
+    for name, source in adapters.items():
+        try:
+            if isinstance(model, PeftModel):
+                model.load_adapter(_location(source), adapter_name=name)
+            else:
+                model = PeftModel.from_pretrained(base, _location(source), adapter_name=name)
+        except (OSError, ValueError) as error:
+            first = str(error).splitlines()[0]
+            raise StackError(f"The adapter {source.path} cannot be loaded: {first}") from error
+    return model.eval()
