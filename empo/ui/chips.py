@@ -39,7 +39,7 @@ def _markup(situations: Sequence[Situation]) -> str:
         for at, s in first
     )
     everything = "".join(
-        f'<button type="button" data-at="{at}" title="{escape(s.text)}">'
+        f'<button type="button" data-at="{at}">'
         f"<small>{escape(s.emotion)}</small>{escape(s.title)}</button>"
         for at, s in numbered
     )
