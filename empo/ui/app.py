@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gradio as gr
 
 from empo.errors import EmpoError, UsageError
 from empo.models.engine import Engine
+from empo.models.fingerprint import short_hashes
 from empo.models.stacks import Stack, load_stack
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
@@ -44,7 +45,9 @@ def build(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
-                compare = CompareTab(Handlers(services, Cast(services.stack), read_opening()))
+                compare = CompareTab(
+                    Handlers(services, Cast(services.stack, services.hashes), read_opening())
+                )
             with gr.Tab("About", id="about"):
                 gr.Markdown(about(services.stack), elem_id="about")
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
@@ -80,16 +83,22 @@ def services_for(
         UsageError, StackError: there is no such stack, or it cannot be read.
     """
     chosen = load_stack("nano" if stack == "auto" else stack)
+    hashes: dict[str, str] = {}
     return Services(
         stack=chosen,
-        holder=EngineHolder(_loader(chosen, quantisation, engine)),
+        holder=EngineHolder(_loader(chosen, quantisation, engine, hashes)),
         settings=config,
         line=Line(config.max_queue),
         running=Running(),
+        hashes=hashes,
     )
 
 
-def _loader(stack: Stack, quantisation: Quantisation | None, engine: str):
+def _loader(
+    stack: Stack, quantisation: Quantisation | None, engine: str, hashes: dict[str, str]
+) -> Callable[[Report], Engine]:
+    """What the holder calls, late: only here is torch imported."""
+
     def load(report: Report) -> Engine:
         if engine == "echo":
             from empo.models.echo import EchoEngine
@@ -97,7 +106,9 @@ def _loader(stack: Stack, quantisation: Quantisation | None, engine: str):
             return EchoEngine(stack, delay=0.03)
         from empo.models.loading import load_engine
 
-        return load_engine(stack, quantisation, report)
+        loaded = load_engine(stack, quantisation, report)
+        hashes.update(short_hashes(stack))
+        return loaded
 
     return load
 

@@ -75,7 +75,11 @@ def _picture(series: Sequence[Series]) -> str:
     turns = len(series[0].values)
     parts = [_axes(turns)]
     for number, line in enumerate(series):
-        parts.append(_line(number, line, turns, (number - (len(series) - 1) / 2) * _dodge(turns, len(series))))
+        parts.append(
+            _line(
+                number, line, turns, (number - (len(series) - 1) / 2) * _dodge(turns, len(series))
+            )
+        )
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(_spoken(series))}">{"".join(parts)}</svg>'

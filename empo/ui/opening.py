@@ -14,6 +14,7 @@ import sys
 from empo.conversation import Conversation, from_data, say, to_data
 from empo.errors import EmpoError
 from empo.models.engine import Engine
+from empo.models.fingerprint import short_hashes
 from empo.models.stacks import load_stack
 from empo.sampling import check_message
 from empo.settings import ASSETS
@@ -62,7 +63,7 @@ def main() -> int:
     except EmpoError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    conversation = make(engine, Cast(stack))
+    conversation = make(engine, Cast(stack, short_hashes(stack)))
     engine.close()
     OPENING.write_text(json.dumps(to_data(conversation), indent=1) + "\n", "utf-8")
     for exchange in conversation.path():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from empo.errors import EmpoError
@@ -95,3 +95,4 @@ class Services:
     settings: Settings
     line: Line
     running: Running
+    hashes: dict[str, str] = field(default_factory=dict)  # by model; filled while loading
