@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from empo.errors import StackError
 from empo.models.stacks import Source, Stack
+from empo.prompts import neutralise, role_markers
 from empo.types import Turn
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class Likelihood:
         self.stack = stack
         self.device = device
         self.tokenizer, base = _load_base(stack.base, device)
+        self.markers = role_markers(
+            self.tokenizer.chat_template or "", self.tokenizer.all_special_tokens
+        )
         self.model = _with_adapters(base, stack.adapters)
 
     def score(
@@ -71,7 +75,8 @@ class Likelihood:
             for batch in _batches(order, encoded):
                 nats = self._nats([encoded[i][0] for i in batch], [encoded[i][1] for i in batch])
                 for i, row in zip(batch, nats, strict=True):
-                    found[i] = _by_turn(row, encoded[i][1])
+                    replies = sum(turn.role == "assistant" for turn in dialogues[i])
+                    found[i] = _by_turn(row, encoded[i][1], replies)
                 done += len(batch)
                 if progress:
                     progress(done, len(order))
@@ -97,11 +102,11 @@ class Likelihood:
     def _encode(self, turns: Sequence[Turn]) -> tuple[list[int], list[int]]:
         """Token ids, and for each the number (from 1) of its listener turn, else 0."""
         encoded = self.tokenizer.apply_chat_template(
-            [{"role": turn.role, "content": turn.text} for turn in turns],
+            # The template's own guard against role markers in texts does not go with masks.
+            [{"role": t.role, "content": neutralise(t.text, self.markers)} for t in turns],
             tokenize=True,
             return_dict=True,
             return_assistant_tokens_mask=True,
-            sanitize_control_tokens=True,
         )
         mask = encoded["assistant_masks"]
         if not any(mask) and any(turn.role == "assistant" for turn in turns):
@@ -145,9 +150,8 @@ class Likelihood:
         return self._causal().get_output_embeddings()
 
 
-def _by_turn(nats: Sequence[float], owners: Sequence[int]) -> list[TurnScore]:
-    """Sums by listener turn."""
-    count = max(owners, default=0)
+def _by_turn(nats: Sequence[float], owners: Sequence[int], count: int) -> list[TurnScore]:
+    """Sums by listener turn, of which there are `count`."""
     sums, sizes = [0.0] * count, [0] * count
     for value, owner in zip(nats, owners, strict=False):
         if owner:
