@@ -85,6 +85,22 @@ class Curvature:
     tie: Floats
 
 
+def pooled(cells: Cells) -> Cells:
+    """The same votes in far fewer cells: those of all voters together.
+
+    The likelihood is the same, so this is what to fit; only the spread needs to know the voters.
+    """
+    m = cells.models
+    key = cells.first * m + cells.second
+    for k in range(cells.covariates.shape[1]):
+        levels, code = np.unique(cells.covariates[:, k], return_inverse=True)
+        key = key * len(levels) + code
+    _, at, inverse = np.unique(key, return_index=True, return_inverse=True)
+    counts = [np.bincount(inverse, x, len(at)) for x in (cells.wins, cells.losses, cells.ties)]
+    nobody = np.zeros(len(at), dtype=np.int64)
+    return Cells(m, cells.first[at], cells.second[at], *counts, nobody, cells.covariates[at])
+
+
 def fit(cells: Cells, precision: Floats | None = None) -> Fit:
     """The maximum; with `precision` (q, q) that of the posterior under a normal prior around 0.
 

@@ -9,6 +9,7 @@ the usual sandwich is too narrow; shares get the interval of Korn and Graubard (
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -36,35 +37,38 @@ class Spread:
 
     `jackknife` is clustered by voter; `model_based` is what it would be if all votes were
     independent; `cautious` is the same with every voter counted as one vote per pair of models, for
-    where a prior had to help and residuals say nothing. `lost` (k, q) are the directions that
-    cannot be estimated without some single voter; `voters` (m,) counts each model's voters.
+    where a prior had to help and residuals say nothing (None if not asked for). `lost` (k, q) are
+    the directions that cannot be estimated without some single voter; `voters` (m,) counts each
+    model's voters.
     """
 
     jackknife: Floats
     model_based: Floats
-    cautious: Floats
+    cautious: Floats | None
     lost: Floats
     voters: Ints
 
 
-def spread(cells: Cells, result: Fit) -> Spread:
-    """How sure `result`, a fit of `cells`, is."""
+def spread(cells: Cells, result: Fit, helped: bool = False) -> Spread:
+    """How sure `result`, a fit of `cells`, is; `helped` by a prior or not."""
     bend = curvature(cells, full_parameters(result))
     basis = result.basis
-    once = _scaled(bend, 1 / _repeats(cells))
-    # The prior's part of the information stays as it is.
-    inner = (
-        result.information
-        + basis.T @ (information(cells, once)[0] - information(cells, bend)[0]) @ basis
-    )
     jackknife, lost = _jackknife(cells, bend, result)
     return Spread(
         basis @ jackknife @ basis.T,
         basis @ np.linalg.inv(result.information) @ basis.T,
-        basis @ np.linalg.inv(inner) @ basis.T,
+        _cautious(cells, bend, result) if helped else None,
         lost,
         _voters_per_model(cells),
     )
+
+
+def _cautious(cells: Cells, bend: Curvature, result: Fit) -> Floats:
+    once = information(cells, _scaled(bend, 1 / _repeats(cells)))[0]
+    # The prior's part of the information stays as it is.
+    less = once - information(cells, bend)[0]
+    inner = result.information + result.basis.T @ less @ result.basis
+    return result.basis @ np.linalg.inv(inner) @ result.basis.T
 
 
 def _scaled(bend: Curvature, weight: Floats) -> Curvature:
@@ -143,14 +147,16 @@ def _repeats(cells: Cells) -> Floats:
 
 
 def _voters_per_model(cells: Cells) -> Ints:
-    keys = [cells.voter * cells.models + side for side in (cells.first, cells.second)]
-    return np.bincount(np.unique(np.concatenate(keys)) % cells.models, minlength=cells.models)
+    judged = np.zeros((int(cells.voter.max(initial=0)) + 1, cells.models), dtype=bool)
+    judged[cells.voter, cells.first] = judged[cells.voter, cells.second] = True
+    return judged.sum(axis=0)
 
 
 # Of the normal distribution: what an interval takes if votes are independent.
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
 
+@cache
 def quantile(voters: int) -> float:
     """Student's t quantile of a two-sided 95 % interval, one degree less than `voters` (>= 2)."""
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, voters - 1))
@@ -166,11 +172,10 @@ def share(hits: Floats, voter: Ints) -> dict[str, float | int | None]:
     n = len(hits)
     if n == 0:
         return {"share": None, "low": None, "high": None, "votes": 0}
-    _, group = np.unique(voter, return_inverse=True)
-    voters, mean = int(group.max()) + 1, float(np.mean(hits))
+    voters, mean = int(np.count_nonzero(np.bincount(voter))), float(np.mean(hits))
     if voters < 2:
         return {"share": mean, "low": None, "high": None, "votes": n}
-    left = np.bincount(group, hits - mean)
+    left = np.bincount(voter, hits - mean)
     variance = voters / (voters - 1) * float(left @ left) / n**2
     effective = min(mean * (1 - mean) / variance, n) if variance > 0 else min(voters, n)
     effective *= (stats.t.ppf(0.975, n - 1) / quantile(voters)) ** 2

@@ -65,12 +65,14 @@ def _fewest(
         others = np.delete(now, leader)
         return bool(others.max() >= now[leader] - _SAME)
 
+    if limit < MOST_VOTES and not flips(limit):  # another challenger does it with fewer
+        return None
     low, high = 0, 1
-    while not flips(min(high, limit)):
-        if high >= limit:
-            return None
+    while high < limit and not flips(high):
         low, high = high, high * 2
     high = min(high, limit)
+    if high == MOST_VOTES and not flips(high):
+        return None
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if flips(middle) else (middle, high)

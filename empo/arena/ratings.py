@@ -35,11 +35,13 @@ Flags = NDArray[np.bool_]
 POINTS = 400 / log(10)  # Elo points in one natural logarithm of the odds
 MEAN = 1000.0
 PRIOR_SD = 350 / POINTS
-POWER = 0.8
+_Z_POWER = float(stats.norm.ppf(0.8))
 # More votes than this nobody will ever collect; then the answer is None.
 MOST_VOTES = 1_000_000
 # The relaxed rule of thumb of Vittinghoff and McCulloch (Am. J. Epidemiol. 165, 2007).
 VOTES_PER_PARAMETER = 5
+# Up to this many (voter, model, model) cells are counted in one table.
+_DENSE = 20_000_000
 # The advantage of length is stated for a reply twice as long: (2 - 1) / (2 + 1).
 TWICE_AS_LONG = 1 / 3
 
@@ -113,12 +115,12 @@ class _Group:
     anchor: Flags
 
 
-def rate(votes: Votes) -> Ratings:
-    """The plain ratings of `votes`."""
-    return _rate(votes, covariates=())
+def rate(votes: Votes, cells: Cells | None = None) -> Ratings:
+    """The plain ratings of `votes`; `cells`: their `plain_cells`, if they are at hand."""
+    return _rate(votes, cells or plain_cells(votes), covariates=())
 
 
-def rate_adjusted(votes: Votes) -> Ratings:
+def rate_adjusted(votes: Votes, cells: Cells | None = None) -> Ratings:
     """Ratings with the seat's and the length's share taken out.
 
     Effects: `side` (being shown on the left, as model_a), and `length` (being twice as long as the
@@ -137,8 +139,8 @@ def rate_adjusted(votes: Votes) -> Ratings:
             f"{int((~known).sum())} of {len(votes)} votes lack a length and are left out of the "
             "adjusted ratings."
         )
-        votes = votes.take(known)
-    result = _rate(votes, names)
+        votes, cells = votes.take(known), None
+    result = _rate(votes, cells or plain_cells(votes), names)
     return replace(result, warnings=(*warnings, *result.warnings))
 
 
@@ -148,38 +150,39 @@ def plain_cells(votes: Votes) -> Cells:
     a, b, outcome = votes.model_a[rows], votes.model_b[rows], votes.outcome[rows]
     m = max(len(votes.models), 1)
     first, second = np.minimum(a, b), np.maximum(a, b)
-    key, inverse = np.unique((votes.voter[rows] * m + first) * m + second, return_inverse=True)
+    key = (votes.voter[rows] * m + first) * m + second
     won = np.where(a < b, outcome == A, outcome == B)
     tied = outcome == TIE
-    counts = [np.bincount(inverse, x, len(key)) for x in (won, ~won & ~tied, tied)]
-    return Cells(m, key // m % m, key % m, *counts, key // m**2, covariates=np.zeros((len(key), 0)))
+    size = (int(votes.voter.max(initial=0)) + 1) * m * m
+    if size > _DENSE:
+        used, key = np.unique(key, return_inverse=True)
+        size = len(used)
+    else:
+        used = np.flatnonzero(np.bincount(key, minlength=size))
+    counts = [np.bincount(key, x, size) for x in (won, ~won & ~tied, tied)]
+    if size > len(used):
+        counts = [count[used] for count in counts]
+    none = np.zeros((len(used), 0))
+    return Cells(m, used // m % m, used % m, *counts, used // m**2, none)
 
 
-def _seat_cells(votes: Votes, names: Sequence[str]) -> Cells:
-    """One cell a vote, model_a first, with the covariates `names`; in an order of its own."""
+def _seat_cells(votes: Votes) -> Cells:
+    """One cell a vote, model_a first, with the covariates side and length (K, 2); by voter."""
     rows = np.flatnonzero(votes.outcome != BOTH_BAD)
-    a, b, outcome = votes.model_a[rows], votes.model_b[rows], votes.outcome[rows]
-    columns = []
-    if "side" in names:
-        columns.append(np.ones(len(rows)))
-    if "length" in names:
-        left, right = votes.length_a[rows], votes.length_b[rows]
-        columns.append((left - right) / np.maximum(left + right, 1))
     m = max(len(votes.models), 1)
-    covariates = np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
-    key = ((votes.voter[rows] * m + a) * m + b) * 4 + outcome
-    order = np.lexsort((covariates[:, -1], key) if columns else (key,))
-    a, b, outcome = a[order], b[order], outcome[order]
-    counts = [(outcome == x).astype(float) for x in (A, B, TIE)]
-    return Cells(m, a, b, *counts, votes.voter[rows][order], covariates[order])
+    key = (votes.voter[rows] * m + votes.model_a[rows]) * m + votes.model_b[rows]
+    rows = rows[np.argsort(key, kind="stable")]
+    left, right = votes.length_a[rows], votes.length_b[rows]
+    # To two decimals: the same within any error, and votes can be counted together.
+    length = np.round((left - right) / np.maximum(left + right, 1), 2)
+    counts = [(votes.outcome[rows] == x).astype(float) for x in (A, B, TIE)]
+    covariates = np.stack([np.ones(len(rows)), length], axis=1)
+    names = (votes.model_a[rows], votes.model_b[rows])
+    return Cells(m, *names, *counts, votes.voter[rows], covariates)
 
 
-def _rate(votes: Votes, covariates: Sequence[str]) -> Ratings:
-    plain = plain_cells(votes)
-    names = list(covariates)
-    warnings: list[str] = []
-    cells, names, dropped = _identified(votes, names, plain)
-    warnings += dropped
+def _rate(votes: Votes, plain: Cells, covariates: Sequence[str]) -> Ratings:
+    cells, names, warnings = _identified(votes, covariates, plain)
     groups = _groups(plain, len(votes.models))
     fitted = [_fit_group(cells, index) for index in groups if len(index) > 1]
     warnings += _caveats(votes, plain, groups, fitted)
@@ -217,12 +220,18 @@ def _identified(
     if plain.votes.sum() < enough:
         told.append(f"Fewer than {enough} votes: too few to adjust for {' and '.join(names)}.")
         return plain, kept, told
+    seats = _seat_cells(votes)
+    few = bradley_terry.pooled(_cut(seats, groups[0]))
+    columns: list[int] = []
     for name in names:
-        if _is_identified(_cut(_seat_cells(votes, [*kept, name]), groups[0])):
+        column = ("side", "length").index(name)
+        if _is_identified(replace(few, covariates=few.covariates[:, [*columns, column]])):
             kept.append(name)
+            columns.append(column)
         else:
             told.append(f"The effect of {name} cannot be told from that of the models: left out.")
-    return (_seat_cells(votes, kept) if kept else plain), kept, told
+    cells = replace(seats, covariates=seats.covariates[:, columns]) if kept else plain
+    return cells, kept, told
 
 
 def _is_identified(cells: Cells) -> bool:
@@ -264,6 +273,7 @@ def fit_or_prior(cells: Cells) -> tuple[Fit, Flags]:
     of the others; otherwise every parameter gets one.
     """
     nobody = np.zeros(cells.models, dtype=bool)
+    cells = bradley_terry.pooled(cells)
     plain = replace(cells, covariates=cells.covariates[:, :0])
     if bradley_terry.is_bounded(plain):
         result = bradley_terry.fit(cells)
@@ -304,7 +314,7 @@ def _is_core(cells: Cells, core: Ints) -> bool:
 def _fit_group(cells: Cells, index: Ints) -> _Group:
     part = _cut(cells, index)
     result, helped = fit_or_prior(part)
-    spread = clusters.spread(part, result)
+    spread = clusters.spread(part, result, bool(helped.any()))
     anchor = _held_together(spread.lost[:, : part.models]) & ~helped
     if anchor.sum() < 2:
         anchor = np.ones(part.models, dtype=bool)
@@ -349,7 +359,8 @@ def _standing(name: str, index: int, group: _Group | None, tally: Ints) -> Stand
 
 
 def _covariance(group: _Group, helped: bool) -> Floats:
-    return group.spread.cautious if helped else group.spread.jackknife
+    cautious = group.spread.cautious
+    return cautious if helped and cautious is not None else group.spread.jackknife
 
 
 def _margin(group: _Group, weights: Floats, voters: int, helped: bool) -> float | None:
@@ -411,10 +422,9 @@ def votes_needed(
     independent votes, at least 1): n = deff (1/target - 1/variance) / h. `difference` and the
     variances are in logarithms. None if that is more than a million.
     """
-    reach = float(stats.norm.ppf(0.975) + stats.norm.ppf(POWER))
     if abs(difference) < 1e-9 or variance <= 0:
         return None
-    target = (difference / reach) ** 2
+    target = (difference / (clusters.Z + _Z_POWER)) ** 2
     win, loss, _ = bradley_terry.probabilities(np.array([difference]), log_nu)
     each = float((win + loss - (win - loss) ** 2)[0]) / 4
     design = max(1.0, variance / model_variance) if model_variance > 0 else 1.0

@@ -46,8 +46,8 @@ def as_text(report: Mapping[str, Any]) -> str:
         parts += [_standings(report["standings"], "plain")]
         parts += [_standings(report["adjusted"], "adjusted for length and side")]
     parts += [
-        f"{report['votes']} votes by {report['voters']} voters, "
-        f"{report['both_bad']['votes']} of them “both bad”."
+        f"Votes: {report['votes']}, of them “both bad” {report['both_bad']['votes']}; "
+        f"voters: {report['voters']}."
     ]
     parts += _facts(report)
     return "\n\n".join(parts)
@@ -76,8 +76,10 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     facts = []
     if flip := report["flip"]:
         facts.append(
-            f"{flip['votes']} further votes for {flip['challenger']} against {flip['leader']} "
-            "would end the lead."
+            f"Further votes for {flip['challenger']} against {flip['leader']} that would end the "
+            f"lead: {flip['votes']}."
+            if flip["votes"]
+            else f"First place is shared ({flip['leader']}, {flip['challenger']})."
         )
     if (left := report["position_bias"])["share"] is not None:
         facts.append(f"The left reply wins {_percent(left)} of the votes that have a winner.")
