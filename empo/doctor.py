@@ -17,6 +17,7 @@ import psutil
 
 from empo.data.dialogues import SPLITS, find_split
 from empo.errors import DataError
+from empo.models.footprint import footprint
 from empo.models.inventory import missing
 from empo.models.stacks import Stack, load_stack, stack_names
 from empo.settings import ROOT, settings
@@ -85,14 +86,17 @@ def processor() -> Finding:
 
 
 def memory() -> Finding:
-    total, free = memory_limit(), psutil.virtual_memory().available
-    free = min(total, free)
+    total, free = memory_limit(), _free_memory()
     found = f"{total / GB:.1f} GB, {free / GB:.1f} GB free"
     facts = {"bytes": total, "free_bytes": free}
     if free < LEAST_MEMORY:
         remedy = f"Close something: the small models need {LEAST_MEMORY / GB:.0f} GB free."
         return Finding("Memory", "problem", found, remedy, facts)
     return Finding("Memory", "ok", found, facts=facts)
+
+
+def _free_memory() -> int:
+    return min(memory_limit(), psutil.virtual_memory().available)
 
 
 def memory_limit(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
@@ -191,16 +195,27 @@ def packages(requirements: Path = ROOT / "requirements.txt") -> Finding:
 
 
 def stacks() -> list[Finding]:
-    """Each stack that comes with the project: whether its files are here."""
-    return [_stack(load_stack(name)) for name in stack_names()]
+    """Each stack that comes with the project: whether its files are here and fit in memory."""
+    cards = gpus()
+    room = max((g.free for g in cards), default=0) or _free_memory()
+    return [_stack(load_stack(name), bool(cards), room) for name in stack_names()]
 
 
-def _stack(stack: Stack) -> Finding:
+def _stack(stack: Stack, gpu: bool, room: int) -> Finding:
     absent = missing(stack)
-    facts = {"missing": [item.source.path for item in absent]}
     name = f"Stack {stack.name}"
-    if not absent:
-        return Finding(name, "ok", "all files here", facts=facts)
+    needs = footprint(stack, stack.quantisation or ("nf4" if gpu else "none"), gpu)
+    facts = {
+        "missing": [item.source.path for item in absent],
+        "needs_bytes": needs.total if needs else None,
+        "free_bytes": room,
+    }
+    if needs:
+        where = "GPU" if gpu else "memory"
+        found = f"all files here; needs {needs.total / GB:.2f} of {room / GB:.1f} GB free {where}"
+        if needs.total > room:
+            return Finding(name, "note", found, "It does not fit: choose a smaller stack.", facts)
+        return Finding(name, "ok", found, facts=facts)
     found = f"not here: {', '.join(item.role for item in absent)}"
     if any(item.source.path.startswith("assets/") for item in absent):
         return Finding(name, "problem", found, "The checkout is not whole: clone it anew.", facts)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from empo.cli.terminal import print_json
+from empo.cli.terminal import megabytes, print_json
+from empo.models.footprint import footprint
 from empo.models.inventory import items
 from empo.models.stacks import Stack, load_stack, stack_names
+from empo.types import Quantisation
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n\n".join(as_text(stack) for stack in found))
     return 0
+
+
+# (name in the JSON, quantisation, on a GPU?, what it is called)
+SETTINGS: tuple[tuple[str, Quantisation, bool, str], ...] = (
+    ("cpu_none", "none", False, "without a GPU"),
+    ("gpu_nf4", "nf4", True, "on a GPU in nf4"),
+    ("gpu_int8", "int8", True, "in int8"),
+    ("gpu_none", "none", True, "not quantised"),
+)
 
 
 def describe(stack: Stack) -> dict[str, Any]:
@@ -43,6 +54,7 @@ def describe(stack: Stack) -> dict[str, Any]:
         "prompt": stack.prompt,
         "here": all(part["here"] for part in parts),
         "files": parts,
+        "memory_bytes": {name: _memory(stack, how, gpu) for name, how, gpu, _ in SETTINGS},
         "models": [
             {
                 "model": spec.name,
@@ -57,6 +69,12 @@ def describe(stack: Stack) -> dict[str, Any]:
     }
 
 
+def _memory(stack: Stack, quantisation: Quantisation, gpu: bool) -> int | None:
+    """Bytes of tensors; None where not all files are here."""
+    found = footprint(stack, quantisation, gpu)
+    return found.total if found else None
+
+
 def as_text(stack: dict[str, Any]) -> str:
     """The same for a person."""
     lines = [f"{stack['stack']} – {stack['title']}", f"  {stack['about']}"]
@@ -65,4 +83,10 @@ def as_text(stack: dict[str, Any]) -> str:
     for part in stack["files"]:
         where = "here" if part["here"] else "not on this machine: downloaded when it is used"
         lines.append(f"  {part['role']}: {part['path']} ({where})")
+    needs = stack["memory_bytes"]
+    if stack["here"]:
+        figures = (f"{megabytes(needs[name])} {said}" for name, _, _, said in SETTINGS)
+        lines.append(f"  memory of the weights: {', '.join(figures)}")
+    else:
+        lines.append("  memory: worked out when the files are here")
     return "\n".join(line for line in lines if line.strip())
