@@ -25,11 +25,13 @@ from train.scoring import data
 from train.scoring.recipe import ScorerRecipe
 
 if TYPE_CHECKING:
+    from train.scoring.fit import Watch
     from train.scoring.network import Network
     from train.scoring.vocabulary import Vocabulary
 
 WORK = ROOT / "runs" / "scorer"
 ENCODER_BITS = 4
+SAVE_EVERY = 50
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -111,9 +113,24 @@ def learn(
         torch.save(network.state_dict(), first)
     torch.manual_seed(recipe.seed)
     with quantise.rounded(network, ENCODER_BITS):
-        clock = fit.Clock("epitome")
-        fit.fit_epitome(network, pairs, feelings, recipe.epitome, recipe.seed, clock)
+        fit.fit_epitome(network, pairs, feelings, recipe.epitome, recipe.seed, _saver(second))
     torch.save(network.state_dict(), second)
+
+
+def _saver(path: Path) -> Watch:
+    """Prints the loss, and now and then leaves the weights at `path`."""
+    import torch
+
+    from train.scoring import fit, quantise
+
+    clock = fit.Clock("epitome", every=25)
+
+    def watch(step: int, steps: int, loss: float, network: Network) -> None:
+        clock(step, steps, loss, network)
+        if step % SAVE_EVERY == 0:
+            torch.save(quantise.plain_names(network.state_dict()), path)
+
+    return watch
 
 
 def publish(

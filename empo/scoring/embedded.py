@@ -101,13 +101,13 @@ class EmbeddedScorer:
         """Each distinct text in pieces, cut to `limit` with its end marker kept."""
         distinct = list(dict.fromkeys(texts))
         encodings = self._tokenizer.encode_batch([text[:MAX_CHARACTERS] for text in distinct])
-        return {t: self._cut(e, limit) for t, e in zip(distinct, encodings, strict=True)}
+        return {t: self._cut(t, e, limit) for t, e in zip(distinct, encodings, strict=True)}
 
-    def _cut(self, encoding: Encoding, limit: int) -> _Text:
+    def _cut(self, text: str, encoding: Encoding, limit: int) -> _Text:
         ids, offsets = encoding.ids, encoding.offsets[1:-1]
         if len(ids) > limit:
             ids, offsets = [*ids[: limit - 1], self._end], offsets[: limit - 2]
-        return _Text(ids, offsets, is_english(encoding, self._unknown))
+        return _Text(ids, offsets, is_english(text, encoding, self._unknown))
 
     def _score(
         self, pairs: Sequence[Pair], posts: dict[str, _Text], replies: dict[str, _Text]

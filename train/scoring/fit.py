@@ -18,14 +18,17 @@ from train.scoring.encoding import EncodedFeeling, EncodedPair, padded, padded_m
 from train.scoring.network import LEVELS, Network, Output
 from train.scoring.recipe import Mixed, Stage
 
-Watch = Callable[[int, int, float], None]
+Watch = Callable[[int, int, float, Network], None]
 CLIP = 1.0
 
 
 def fit_emotions(
     network: Network, rows: Sequence[EncodedFeeling], stage: Stage, seed: int, watch: Watch
 ) -> None:
-    """Teach `network` the speakers' emotions in place; `watch(step, steps, loss)` after each."""
+    """Teach `network` the speakers' emotions in place.
+
+    `watch(step, steps, loss, network)` is called after each step, with what would be kept.
+    """
     steps = round(math.ceil(len(rows) / stage.batch) * stage.epochs)
     feed = _endless(rows, [len(r.text) for r in rows], stage.batch, random.Random(seed))
 
@@ -44,6 +47,7 @@ def fit_epitome(
     watch: Watch,
 ) -> None:
     """Teach `network` levels and rationales in place, rehearsing emotions beside them."""
+    freeze(network, stage.frozen)
     steps = round(math.ceil(len(pairs) / stage.batch) * stage.epochs)
     rng = random.Random(seed)
     feed = _endless(pairs, [len(p.reply) for p in pairs], stage.batch, rng)
@@ -59,6 +63,14 @@ def fit_epitome(
         return total
 
     _run(network, stage, steps, loss, watch)
+
+
+def freeze(network: Network, layers: int) -> None:
+    """Keep the embeddings and the lowest `layers` of the encoder as they are; 0 keeps nothing."""
+    if layers:
+        kept = (network.encoder.embeddings, *network.encoder.encoder.layer[:layers])
+        for part in kept:
+            part.requires_grad_(False)
 
 
 def emotion_loss(network: Network, rows: Sequence[EncodedFeeling], smoothing: float) -> Tensor:
@@ -134,7 +146,7 @@ def _run(
         optimiser.zero_grad(set_to_none=True)
         if mean is not None:
             _blend(mean, network, min(stage.average, step / (step + 9)))
-        watch(step, steps, loss.item())
+        watch(step, steps, loss.item(), network if mean is None else mean)
     if mean is not None:
         network.load_state_dict(mean.state_dict())
     network.eval()
@@ -150,6 +162,8 @@ def _groups(network: Network, stage: Stage) -> list[dict]:
     """Encoder and heads apart (learning rate), biases and norms without weight decay."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         encoder = name.startswith("encoder.")
         groups.setdefault((encoder, parameter.ndim > 1), []).append(parameter)
     return [
@@ -169,7 +183,7 @@ class Clock:
         self.name, self.every = name, every
         self.start, self.total = time.monotonic(), 0.0
 
-    def __call__(self, step: int, steps: int, loss: float) -> None:
+    def __call__(self, step: int, steps: int, loss: float, _network: Network) -> None:
         self.total += loss
         if step % self.every == 0 or step == steps:
             seconds = time.monotonic() - self.start

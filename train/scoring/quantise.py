@@ -54,11 +54,18 @@ class Rounded(nn.Module):
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.bits = bits
+        self._frozen: Tensor | None = None
 
     def forward(self, weight: Tensor) -> Tensor:
+        if self._frozen is not None and not weight.requires_grad:
+            return self._frozen
         with torch.no_grad():
-            error = restored(blocks(weight, self.bits), self.bits) - weight
-        return weight + error
+            exact = restored(blocks(weight, self.bits), self.bits)
+        if not weight.requires_grad:
+            # A frozen weight stays what it is: rounded once.
+            self._frozen = exact
+            return exact
+        return weight + (exact - weight).detach()
 
 
 def bits_of(name: str, encoder_bits: int) -> int | None:
@@ -82,3 +89,10 @@ def rounded(network: nn.Module, encoder_bits: int) -> Iterator[None]:
     finally:
         for module in layers:
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
+
+
+def plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict taken inside `rounded`, with the names it has outside."""
+    return {
+        name.replace("parametrizations.weight.original", "weight"): t for name, t in state.items()
+    }

@@ -31,8 +31,13 @@ class Stage(_Strict):
 
 
 class Mixed(Stage):
-    """EPITOME beside a rehearsal of emotions. `rarity`: class weights are frequency ** -rarity."""
+    """EPITOME beside a rehearsal of emotions. `rarity`: class weights are frequency ** -rarity.
 
+    `frozen`: how many of the encoder's lowest layers, and the embeddings with them, stay as the
+    first stage left them.
+    """
+
+    frozen: Annotated[int, Field(ge=0)] = 0
     rehearsal: Annotated[int, Field(ge=0)] = 32
     rehearsal_weight: Positive = 0.5
     rationale_weight: Positive = 0.5
