@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
 from empo.arena import flip, tallies
 from empo.arena.agreement import voter_agreement
-from empo.arena.bradley_terry import Cells
+from empo.arena.bradley_terry import Cells, Ints
 from empo.arena.ratings import Contrast, Ratings, plain_cells, rate, rate_adjusted
 from empo.arena.votes import Encoded, Votes, collect, from_columns
 from empo.errors import DataError, UsageError
@@ -25,7 +26,7 @@ METHOD = (
     "to 1, mean 1000; 95 % intervals by the jackknife over voters; “both bad” takes no part. "
     "Adjusted: with terms for the left seat and for the relative difference of lengths."
 )
-_TEXTS = ("battle", "model_a", "model_b", "outcome", "voter", "pool", "item", "emotion")
+_NAMES = ("model_a", "model_b", "outcome", "voter", "pool", "emotion")
 _LENGTHS = ("length_a", "length_b")
 _BLOCK = 8_000_000  # bytes parsed at once; also the longest line that can be read quickly
 # No more pools than this are named in a sentence.
@@ -58,22 +59,40 @@ def _read_plain(path: Path) -> Votes:
     Raises:
         ValueError, ArrowException, DataError: something is.
     """
-    fields = [(name, pa.string()) for name in _TEXTS] + [(name, pa.float64()) for name in _LENGTHS]
-    parsing = pa_json.ParseOptions(explicit_schema=pa.schema(fields))
+    # A score is an object, not a text: then this fails, and line by line it is read.
+    texts = (*_NAMES, "battle", "item", "scores_a")
+    fields = [(name, pa.string()) for name in texts] + [(name, pa.float64()) for name in _LENGTHS]
+    parsing = pa_json.ParseOptions(
+        explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore"
+    )
     reading = pa_json.ReadOptions(use_threads=False, block_size=_BLOCK)
     with pa.input_stream(str(path), compression="detect") as file:
         read = pa_json.read_json(file, reading, parsing).combine_chunks()
-    if "scores_a" in read.column_names or not read.num_rows:
-        raise ValueError("scores are read line by line")
-    lengths = {name: read[name].to_numpy() for name in _LENGTHS}
-    return from_columns({name: _encoded(read[name]) for name in _TEXTS}, lengths)
+    return from_columns(
+        {name: Encoded(*_coded(read[name])) for name in _NAMES},
+        {name: read[name].to_numpy() for name in _LENGTHS},
+        battle=_numbers(read["battle"]),
+        item=_numbers(read["item"]),
+    )
 
 
-def _encoded(column: pa.ChunkedArray) -> Encoded:
-    coded = column.fill_null("").dictionary_encode().combine_chunks()
-    if isinstance(coded, pa.ChunkedArray):
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
+    names, codes = _dictionary(column.fill_null(""))
+    return names.to_pylist(), codes
+
+
+def _numbers(column: pa.ChunkedArray) -> Ints:
+    """(n,): the same number for the same text, -1 for none."""
+    names, codes = _dictionary(column)
+    empty = pc.index(names, "").as_py()
+    return codes if empty < 0 else np.where(codes == empty, -1, codes)
+
+
+def _dictionary(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
+    coded = column.combine_chunks().dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):  # a column without rows
         coded = coded.chunk(0)
-    return Encoded(coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64))
+    return coded.dictionary, coded.indices.fill_null(-1).to_numpy().astype(np.int64)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from empo.arena.votes import collect
 from empo.errors import DataError, UsageError
-from empo.leaderboard import choose_pool, ratings_report, read_votes, two_digits
+from empo.leaderboard import _read_plain, choose_pool, ratings_report, read_votes, two_digits
 
 KEYS = {"model", "rating", "low", "high", "wins", "losses", "ties", "votes"}
 
@@ -67,6 +68,8 @@ def test_quick_and_careful_reading_agree(tmp_path: Path) -> None:
     scored = [{**row, "scores_a": {"warm": 1}, "scores_b": {"warm": 0}} for row in rows]
     written(tmp_path / "scored.jsonl", scored)
     plain = ratings_report(read_votes(tmp_path / "plain.jsonl"))
+    assert ratings_report(_read_plain(tmp_path / "plain.jsonl")) == plain
+    assert ratings_report(collect(enumerate(rows, 1))) == plain
     for name in ("v.jsonl.gz", "bom.jsonl", "blank.jsonl"):
         assert ratings_report(read_votes(tmp_path / name)) == plain
     report = ratings_report(read_votes(tmp_path / "scored.jsonl"))

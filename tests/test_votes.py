@@ -101,12 +101,15 @@ def encoded(values: list[str]) -> Encoded:
     return Encoded(names, np.array([names.index(value) for value in values]))
 
 
+KEYS = ("model_a", "model_b", "outcome", "voter", "pool", "emotion")
+
+
 def test_ready_columns_give_the_same_votes() -> None:
     rows = [{key: v for key, v in row.items() if not key.startswith("scores")} for row in ROWS]
-    keys = ("battle", "model_a", "model_b", "outcome", "voter", "pool", "item", "emotion")
-    text = {key: encoded([row.get(key) or "" for row in rows]) for key in keys}
+    text = {key: encoded([row.get(key) or "" for row in rows]) for key in KEYS}
     lengths = {"length_a": np.array([10, np.nan, 10]), "length_b": np.array([12.0, 12, 12])}
-    fast, slow = from_columns(text, lengths), collect(enumerate(rows, 1))
+    fast = from_columns(text, lengths, np.arange(3), np.array([-1, 0, -1]))
+    slow = collect(enumerate(rows, 1))
     for name in ("models", "voters", "pools", "emotions"):
         assert getattr(fast, name) == getattr(slow, name)
     for name in ("model_a", "model_b", "outcome", "voter", "pool", "emotion", "length_a"):
@@ -114,13 +117,13 @@ def test_ready_columns_give_the_same_votes() -> None:
     assert len(set(fast.item.tolist())) == 3
 
 
-@pytest.mark.parametrize("change", ["outcome", "self", "length", "name"])
+@pytest.mark.parametrize("change", ["outcome", "self", "length", "name", "battle"])
 def test_unusual_columns_are_left_to_the_slow_way(change: str) -> None:
-    keys = ("battle", "model_a", "model_b", "outcome", "voter", "pool", "item", "emotion")
-    row = {**vote("1", "x", "y", "a", "p"), "pool": "", "item": "", "emotion": ""}
+    row = {**vote("1", "x", "y", "a", "p"), "pool": "", "emotion": ""}
     row |= {"outcome": {"outcome": "A"}, "self": {"model_b": "x"}, "name": {"voter": ""}}.get(
         change, {}
     )
     lengths = {"length_a": np.array([-1.0 if change == "length" else 1.0])}
+    battle = np.array([-1 if change == "battle" else 0])
     with pytest.raises(ValueError):
-        from_columns({key: encoded([row[key]]) for key in keys}, lengths)
+        from_columns({key: encoded([row[key]]) for key in KEYS}, lengths, battle, np.array([-1]))

@@ -252,10 +252,24 @@ def is_bounded(cells: Cells) -> bool:
     """
     from scipy.optimize import linprog
 
+    if _wins_connect(cells):
+        return True
     rows = _recession_rows(cells)
     bounds = [(-1.0, 1.0)] * rows.shape[1]
     result = linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=bounds)
     return bool(-result.fun < 1e-7)
+
+
+def _wins_connect(cells: Cells) -> bool:
+    """Whether wins alone lead from every model to every other: enough, and quick to see."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    won, lost = cells.wins > 0, cells.losses > 0
+    better = np.concatenate([cells.first[won], cells.second[lost]])
+    worse = np.concatenate([cells.second[won], cells.first[lost]])
+    links = coo_array((np.ones(len(better)), (better, worse)), shape=(cells.models,) * 2)
+    return connected_components(links, connection="strong")[0] == 1
 
 
 def _recession_rows(cells: Cells) -> Floats:
