@@ -414,6 +414,35 @@ def test_contrast_and_labels(
         assert violations() == []
 
 
+def test_recorded_replies_in_the_same_columns(
+    visit: Callable[..., Watched], data_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    data_file("recorded_replies_dpo_d270.csv.gz")
+    w = visit(viewport={"width": 1280, "height": 900})
+    w.say("mine")
+    w.answered(1)
+    w.page.click("#replay .label-wrap")
+    w.page.fill("#replay-words textarea, #replay-words input", "chocolates husband")
+    w.page.wait_for_function(
+        "document.querySelector('#replay-found').textContent.includes('1 found')"
+    )
+    w.page.click("#replay-found input")
+    w.page.click("[role=option]:has-text('chocolates')")
+    w.answered(2)
+    assert w.texts() == ["you got a great husband", "That's so sweet of him"]
+    assert w.text("#compare .heads").split("\n")[1::2] == ["Human", "DPO"]
+    assert w.page.locator("#compare select, #compare .go:visible").count() == 0
+    w.shot("recorded")
+    w.page.click("#keep .label-wrap")
+    with w.page.expect_download() as waiting:
+        w.page.click("#save-json")
+    waiting.value.save_as(tmp_path / "t.json")
+    assert json.loads((tmp_path / "t.json").read_text("utf-8"))["stack"] == "recorded"
+    w.page.click("#replay-back")
+    w.answered(1)
+    assert w.texts()[0] == "base heard: mine"
+
+
 def test_inside_an_iframe_as_on_a_space(visit: Callable[..., Watched]) -> None:
     w = visit(viewport={"width": 1280, "height": 900})
     w.page.goto(w.address + "robots.txt")  # any page of that origin, to be replaced

@@ -21,7 +21,7 @@ from empo.ui.control import Running
 from empo.ui.handlers import Handlers
 from empo.ui.opening import read_opening
 from empo.ui.services import EngineHolder, Report, Services
-from empo.ui.status import header
+from empo.ui.status import header, keep_true
 from empo.ui.theme import head, theme
 from empo.ui.view import Cast
 from empo.ui.waiting import Line
@@ -29,9 +29,9 @@ from empo.ui.waiting import Line
 HERO = """<h1>Say something. Three models answer.</h1>
 <p>The same language model at three moments of its life: before training, taught by examples of
 kind listeners, and taught by preferences. See how empathy is learnt.</p>"""
-FOOT = """<p>A research demo, no therapist and no advice; the models are small and often wrong.
-English only. What you write is stored nowhere on the server: it stays in this browser tab.
-If you are not well, talk to a person: <a href="https://findahelpline.com" target="_blank"
+FOOT = """<p>This is a research demo, not a therapist, and nothing it says is advice. English only.
+What you write is stored nowhere on the server: it stays in this browser tab. If you are not well,
+talk to a person: <a href="https://findahelpline.com" target="_blank"
 rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
@@ -41,7 +41,7 @@ TABS = ("compare", "about")
 def build(services: Services) -> gr.Blocks:
     """The whole page. Needs no model: the engine loads behind it."""
     with gr.Blocks(title="EmPO Space", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        header(services)
+        top = header(services)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
@@ -51,6 +51,7 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("About", id="about"):
                 gr.Markdown(about(services.stack), elem_id="about")
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
+        keep_true(page, services, top, compare.panel.facts)
         _on_load(page, tabs, compare)
     return page.queue(
         max_size=2 * services.line.limit, api_open=False, default_concurrency_limit=None

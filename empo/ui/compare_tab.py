@@ -9,11 +9,14 @@ import gradio as gr
 from gradio.components import Component
 
 from empo.conversation import Conversation
+from empo.data.recorded import find_files
 from empo.data.situations import situations
+from empo.doctor import gpus
 from empo.sampling import MAX_CHARACTERS
 from empo.types import Sampling
 from empo.ui.chips import chips
 from empo.ui.columns import columns
+from empo.ui.facts import live_line
 from empo.ui.handlers import Asked, Handlers, Screen
 from empo.ui.keep import COPY, as_file, keep_panel
 from empo.ui.panel import Panel, panel
@@ -37,6 +40,7 @@ class CompareTab:
         self.columns = gr.State(names, time_to_live=3600)
         self.recorded = gr.State(None, time_to_live=3600)
         self.chips = chips(self.situations)
+        gr.HTML(self._live(), elem_id="live", apply_default_css=False, js_on_load=None)
         self.stage = columns(handlers.show(None, names))
         self._composer()
         with gr.Row(elem_id="below"):
@@ -47,6 +51,11 @@ class CompareTab:
                 self.replay = replay_panel(handlers)
                 self.keep = keep_panel()
         self._wire()
+
+    def _live(self) -> str:
+        services = self.handlers.services
+        there = bool(find_files(services.settings.data_dir))
+        return live_line(services.stack, gpus(), there)
 
     def _chart(self) -> None:
         self.chart = gr.HTML(

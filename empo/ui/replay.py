@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from empo.conversation import Answer, Conversation, Exchange
 from empo.data.recorded import HUMAN, SYSTEMS, Recorded
 from empo.models.stacks import Source, Stack
-from empo.scoring.valence import valence
 from empo.types import ModelSpec, Reply, Turn
+from empo.ui.turns import measured
 
 PROMPT = "as-published"
 SPECS: dict[str, ModelSpec] = {
@@ -37,7 +37,7 @@ def as_conversation(entry: Recorded) -> Conversation:
         number = len(exchanges) + 1
         parent = number - 1 or None
         exchanges.append(
-            Exchange(number, parent, message, answers, prompt=PROMPT, valence=valence(message))
+            Exchange(number, parent, message, answers, prompt=PROMPT, valence=measured(message))
         )
     return Conversation(tuple(exchanges), len(exchanges))
 
@@ -57,4 +57,4 @@ def _answers(replies: Mapping[str, str]) -> tuple[Answer, ...]:
 def _answer(spec: ModelSpec, text: str) -> Answer:
     # The files hold no token counts, times or endings: a recorded reply is simply whole.
     reply = Reply(spec.name, text, len(text.split()), 0.0, 0.0, "end")
-    return Answer(spec.name, spec.label, spec.plain, spec.stage, text, reply, "", valence(text))
+    return Answer(spec.name, spec.label, spec.plain, spec.stage, text, reply, "", measured(text))

@@ -6,29 +6,34 @@ from html import escape
 
 import gradio as gr
 
+from empo.ui.facts import facts
 from empo.ui.services import Services
 
 _POLL = 0.7  # seconds between two looks while the models load
 
 
-def header(services: Services) -> tuple[gr.HTML, gr.Timer]:
-    """The line, and the timer that keeps it true until loading has ended."""
-    line = gr.HTML(_line(services), elem_id="top", apply_default_css=False, js_on_load=None)
+def header(services: Services) -> gr.HTML:
+    """The line at the top."""
+    return gr.HTML(_line(services), elem_id="top", apply_default_css=False, js_on_load=None)
+
+
+def keep_true(page: gr.Blocks, services: Services, line: gr.HTML, known: gr.Markdown) -> None:
+    """The line and the facts, looked at when the page opens and until loading has ended."""
     timer = gr.Timer(_POLL)
 
-    def look() -> tuple[object, object]:
-        ended = services.holder.status.state != "loading"
-        return _line(services), gr.Timer(active=not ended)
+    def look() -> tuple[str, str, gr.Timer]:
+        loading = services.holder.status.state == "loading"
+        return _line(services), facts(services), gr.Timer(active=loading)
 
-    timer.tick(
-        look,
-        None,
-        [line, timer],
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
-    )
-    return line, timer
+    for event in (page.load, timer.tick):
+        event(
+            look,
+            None,
+            [line, known, timer],
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
 
 
 def _line(services: Services) -> str:

@@ -8,7 +8,8 @@ from empo.settings import ASSETS
 
 STYLES = ASSETS / "empo.css"
 _FONTS = (
-    gr.themes.LocalFont("Source Sans 3", weights=(400, 600)),
+    # The bundled file of "Source Sans 3" lacks most letters; this one is whole, but has no 600.
+    gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)),
     "ui-sans-serif",
     "system-ui",
     "sans-serif",
@@ -42,6 +43,8 @@ def theme() -> gr.themes.Base:
         **_both("input_placeholder_color", "var(--muted)"),
         **_both("button_primary_background_fill", "var(--ink)"),
         **_both("button_primary_background_fill_hover", "var(--ink-soft)"),
+        **_both("button_primary_border_color", "var(--ink)"),
+        **_both("button_primary_border_color_hover", "var(--ink-soft)"),
         **_both("button_primary_text_color", "var(--paper)"),
         **_both("button_primary_text_color_hover", "var(--paper)"),
         **_both("button_secondary_background_fill", "transparent"),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from empo import __version__
 from empo.conversation import Answer, Conversation, Exchange, to_data
 from empo.prompts import system_prompt
+from empo.scoring.as_json import valence_json
 from empo.ui.charts import mood_chart
 from empo.ui.view import foot, pace_line
 
@@ -68,7 +69,7 @@ def _turn(exchange: Exchange) -> dict[str, Any]:
     sampling = exchange.sampling
     return {
         "message": exchange.message,
-        "valence": {"vader": exchange.valence.vader, "vad": exchange.valence.vad},
+        "valence": valence_json(exchange.valence),
         "prompt": exchange.prompt,
         "follows": exchange.follows,
         "seed": sampling.seed,
@@ -88,7 +89,7 @@ def _reply(exchange: Exchange, answer: Answer) -> dict[str, Any]:
         "tokens": reply.tokens if reply else None,
         "seconds": round(reply.seconds, 3) if reply else None,
         "stopped_by": reply.stopped_by if reply else None,
-        "scores": {"valence": {"vader": answer.valence.vader, "vad": answer.valence.vad}},
+        "scores": {"valence": valence_json(answer.valence)},
     }
 
 
@@ -139,7 +140,7 @@ def _settings(exchange: Exchange) -> str:
 
 _STYLE = """
 :root{--ink:#2b2723;--muted:#655e55;--line:#e6ddd0;--paper:#fff;--user:#4a453f}
-body{font:17px/1.5 "Source Sans 3",system-ui,sans-serif;color:var(--ink);background:#fbf8f3;
+body{font:17px/1.5 "Source Sans Pro",system-ui,sans-serif;color:var(--ink);background:#fbf8f3;
 max-width:1000px;margin:40px auto;padding:0 20px}
 h1{font-size:1.6em}h2{font-size:1.05em;color:var(--muted);font-weight:400;margin:32px 0 4px}
 .message{font-size:1.2em;white-space:pre-wrap;overflow-wrap:anywhere;margin:0 0 12px}

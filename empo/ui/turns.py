@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from empo.compare import compare
 from empo.conversation import Answer, Conversation, Exchange, with_exchange
+from empo.errors import EmpoError
 from empo.models.engine import Engine, Step
 from empo.scoring.valence import valence
-from empo.types import ModelSpec, Reply, Turn
+from empo.types import ModelSpec, Reply, Turn, Valence
 from empo.ui.control import Control
 
 TICK = 0.1  # seconds between two updates of the page
@@ -33,7 +34,7 @@ def answer(
         UsageError, Busy: as `compare`.
     """
     exchange = conversation.exchange(conversation.leaf or 0)
-    exchange = replace(exchange, valence=valence(exchange.message))
+    exchange = replace(exchange, valence=measured(exchange.message))
     steps = compare(engine, asked, specs, exchange.sampling, exchange.prompt, control.cancel)
     pace = _Pace(len(exchange.answers), clock)
     shown = clock()
@@ -85,4 +86,12 @@ def _taken(exchange: Exchange, step: Step, control: Control, pace: _Pace) -> Exc
 
 def finished(answer: Answer, reply: Reply) -> Answer:
     """`answer` with its reply, measured."""
-    return replace(answer, text=reply.text, reply=reply, valence=valence(reply.text))
+    return replace(answer, text=reply.text, reply=reply, valence=measured(reply.text))
+
+
+def measured(text: str) -> Valence:
+    """Valence of `text`; not measured where measuring fails: the reply is shown all the same."""
+    try:
+        return valence(text)
+    except EmpoError:
+        return Valence()
