@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from empo.errors import EmpoError, UsageError
 from empo.models.engine import Engine
@@ -19,6 +20,7 @@ from empo.ui.about import about
 from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
 from empo.ui.handlers import Handlers
+from empo.ui.headers import Guard
 from empo.ui.opening import read_opening
 from empo.ui.services import EngineHolder, Report, Services
 from empo.ui.status import header, keep_true
@@ -167,6 +169,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
         show_error=False,
         footer_links=[],
         max_file_size="1mb",
+        app_kwargs={"middleware": [Middleware(Guard)]},
         max_threads=services.line.limit + 24,
         quiet=True,
         prevent_thread_lock=True,

@@ -8,6 +8,8 @@ from html import escape
 import psutil
 
 from empo.doctor import Gpu
+from empo.models.engine import Engine
+from empo.models.footprint import footprint
 from empo.models.stacks import Stack
 from empo.ui.services import Services
 
@@ -39,6 +41,17 @@ def live_line(stack: Stack, graphics: Sequence[Gpu] = (), recorded: bool = False
     )
 
 
+def memory(stack: Stack, engine: Engine) -> str:
+    """What the weights take, as calculated, and what the whole process holds."""
+    held = f"{psutil.Process().memory_info().rss / 1e9:.1f} GB the whole process"
+    found = footprint(stack, engine.quantisation, engine.device.startswith("cuda"))
+    if found is None:
+        return f"Memory: {held}"
+    return (
+        f"Memory: {found.base / 1e6:,.0f} MB base, {found.adapters / 1e6:,.0f} MB adapters; {held}"
+    )
+
+
 def facts(services: Services) -> str:
     """Quantisation, device, memory and adapters, as Markdown; what is known so far."""
     stack, holder = services.stack, services.holder
@@ -46,9 +59,8 @@ def facts(services: Services) -> str:
     if holder.status.state == "ready":
         engine = holder.engine
         bits = {"nf4": "4-bit (nf4)", "int8": "8-bit", "none": "not quantised"}
-        held = psutil.Process().memory_info().rss / 1e9
         lines.append(f"Weights: {bits[engine.quantisation]}, on {engine.device}")
-        lines.append(f"Memory of the whole process: {held:.1f} GB")
+        lines.append(memory(stack, engine))
     else:
         lines.append(holder.status.text)
     adapters = [f"{name} `{short}`" for name, short in services.hashes.items() if short]
