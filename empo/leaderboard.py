@@ -17,7 +17,8 @@ import pyarrow.json as pa_json
 from empo.arena import flip, tallies
 from empo.arena.agreement import voter_agreement
 from empo.arena.bradley_terry import Cells, Ints
-from empo.arena.ratings import Contrast, Ratings, plain_cells, rate, rate_adjusted
+from empo.arena.cells import plain_cells
+from empo.arena.ratings import Contrast, Ratings, rate, rate_adjusted
 from empo.arena.votes import Encoded, Votes, collect, from_columns
 from empo.errors import DataError, UsageError
 

@@ -1,11 +1,11 @@
-"""The fit: published examples, a hand-worked one, and when there is no maximum."""
+"""The fit: published examples, and hand-worked ones."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from empo.arena.bradley_terry import Cells, fit, full_parameters, is_bounded, pooled
+from empo.arena.bradley_terry import Cells, fit, full_parameters, pooled
 
 # American League 1987: home team, away team, home wins, away wins. Agresti, Categorical Data
 # Analysis (2002), table 10.10, by seat as in the data `baseball` of R's BradleyTerry2.
@@ -106,28 +106,6 @@ def test_pooling_changes_nothing() -> None:
     np.testing.assert_allclose(
         full_parameters(fit(many, prior)), full_parameters(fit(few, prior)), atol=1e-9
     )
-
-
-@pytest.mark.parametrize(
-    ("wins", "losses", "ties", "bounded"),
-    [
-        ([3, 2, 1], [1, 1, 1], [0, 0, 0], True),
-        ([3, 2, 1], [0, 0, 1], [0, 0, 0], False),  # the first never lost
-        ([3, 2, 1], [0, 0, 1], [1, 0, 0], True),  # but it tied once
-        ([1, 0, 1], [0, 1, 0], [0, 0, 0], True),  # a circle: 0 > 1 > 2 > 0
-        ([0, 0, 0], [0, 0, 0], [2, 2, 2], False),  # ties only: nu runs away
-        ([5, 0, 0], [0, 0, 0], [0, 5, 5], False),  # wins and ties that never contradict
-    ],
-)
-def test_when_there_is_a_maximum(wins, losses, ties, bounded: bool) -> None:
-    """Pairs 0-1, 0-2, 1-2; the answer of the linear programme is that of the iteration."""
-    votes = cells([0, 0, 1], [1, 2, 2], wins, losses, ties)
-    assert is_bounded(votes) is bounded
-    if bounded:
-        assert fit(votes).finite
-    else:
-        assert np.abs(full_parameters(fit(votes))).max() > 8
-    assert fit(votes, np.eye(votes.parameters) / 4).finite
 
 
 def test_a_prior_pulls_towards_zero() -> None:

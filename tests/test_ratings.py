@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from empo.arena.bradley_terry import Cells, fit, probabilities
-from empo.arena.ratings import POINTS, Ratings, Standing, rate, rate_adjusted, votes_needed
+from empo.arena.bradley_terry import POINTS, Cells, fit, probabilities
+from empo.arena.ratings import Ratings, Standing, rate, rate_adjusted, votes_needed
 from empo.arena.votes import Votes, collect
 
 
@@ -158,6 +158,17 @@ def test_votes_without_lengths() -> None:
     assert "adjusted for side only" in found.warnings[0]
     some = [*rows, *(("AB"[i % 2], "BA"[i % 2], "a", f"v{i}", 9 + i % 4, 12) for i in range(30))]
     assert "40 of 70 votes lack a length" in rate_adjusted(votes_of(some)).warnings[0]
+
+
+def test_a_small_group_is_not_adjusted_with_the_others() -> None:
+    """C always sits left of D, three times: their group stays plain, A and B are adjusted."""
+    rows = [("AB"[i % 2], "BA"[i % 2], "aab"[i % 3], f"v{i % 7}", 9 + i % 5, 12) for i in range(60)]
+    rows += [("C", "D", "aba"[i], f"v{i}", 10, 12) for i in range(3)]
+    found = rate_adjusted(votes_of(rows))
+    assert set(found.effects) == {"side", "length"}
+    plain = by_model(rate(votes_of(rows)))
+    assert by_model(found)["C"] == plain["C"]
+    assert by_model(found)["A"] != plain["A"]
 
 
 def test_order_of_the_lines_does_not_matter() -> None:

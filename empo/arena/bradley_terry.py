@@ -13,6 +13,7 @@ much as half a win for each. Without ties it is the plain model. The log-likelih
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+POINTS = 400 / log(10)  # Elo points in one natural logarithm of the odds
 MAX_STEPS = 60
 # Beyond this (in natural logarithms; 3,500 Elo points) a strength is taken as running away.
 RUNAWAY = 20.0
@@ -104,7 +106,7 @@ def pooled(cells: Cells) -> Cells:
 def fit(cells: Cells, precision: Floats | None = None) -> Fit:
     """The maximum; with `precision` (q, q) that of the posterior under a normal prior around 0.
 
-    Without a prior the maximum exists where `is_bounded` says so.
+    Without a prior the maximum exists where `maximum.is_bounded` says so.
     """
     basis = free_basis(cells)
     prior = 0.0 if precision is None else precision
@@ -241,52 +243,3 @@ def _log_likelihood(cells: Cells, full: Floats) -> float:
         total = total * np.exp(top - higher) + np.exp(full[-1] - higher)
         top = higher
     return float(value - cells.votes @ (top + np.log(total)))
-
-
-def is_bounded(cells: Cells) -> bool:
-    """Whether the likelihood without covariates has a maximum (a linear programme).
-
-    It has none exactly if some direction never lowers the likelihood of any vote (Albert and
-    Anderson, Biometrika 71, 1984; for Bradley–Terry without ties this is Ford's condition, Am.
-    Math. Monthly 64, 1957). The comparison graph has to be connected.
-    """
-    from scipy.optimize import linprog
-
-    if _wins_connect(cells):
-        return True
-    rows = _recession_rows(cells)
-    bounds = [(-1.0, 1.0)] * rows.shape[1]
-    result = linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=bounds)
-    return bool(-result.fun < 1e-7)
-
-
-def _wins_connect(cells: Cells) -> bool:
-    """Whether wins alone lead from every model to every other: enough, and quick to see."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    won, lost = cells.wins > 0, cells.losses > 0
-    better = np.concatenate([cells.first[won], cells.second[lost]])
-    worse = np.concatenate([cells.second[won], cells.first[lost]])
-    links = coo_array((np.ones(len(better)), (better, worse)), shape=(cells.models,) * 2)
-    return connected_components(links, connection="strong")[0] == 1
-
-
-def _recession_rows(cells: Cells) -> Floats:
-    """Rows r with r·d >= 0 for every direction d (theta, log nu) that lowers no vote's chance."""
-    m, ties = cells.models, cells.has_ties
-    size = m * m
-    index = cells.first * m + cells.second
-    counts = [np.bincount(index, x, size) for x in (cells.wins, cells.losses, cells.ties)]
-    rows = []
-    for pair in np.flatnonzero(sum(counts) > 0):
-        lead = np.zeros(m + ties)
-        lead[pair // m], lead[pair % m] = 0.5, -0.5
-        tie = np.zeros(m + ties)
-        if ties:
-            tie[-1] = 1.0
-        features = (lead, -lead, tie) if ties else (lead, -lead)
-        for happened, count in zip(features, counts, strict=False):
-            if count[pair] > 0:
-                rows += [happened - other for other in features if other is not happened]
-    return np.array(rows)

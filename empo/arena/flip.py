@@ -6,7 +6,8 @@ import numpy as np
 
 from empo.arena import bradley_terry
 from empo.arena.bradley_terry import Cells, Floats
-from empo.arena.ratings import MOST_VOTES, fit_or_prior
+from empo.arena.maximum import fit_or_prior, is_bounded
+from empo.arena.ratings import MOST_VOTES
 
 # Ratings closer than this (in logarithms) are the same rating.
 _SAME = 1e-7
@@ -40,7 +41,7 @@ def votes_to_flip(wins: Floats, ties: Floats) -> tuple[int, int, int] | None:
     if len(wins) < 2:
         return None
     now = strengths(wins, ties)
-    bounded = bradley_terry.is_bounded(_cells(wins, ties))
+    bounded = is_bounded(_cells(wins, ties))
     order = np.argsort(-now, kind="stable")
     leader = int(order[0])
     if now[order[1]] >= now[leader] - _SAME:

@@ -17,31 +17,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, log, sqrt
+from math import ceil, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from empo.arena import bradley_terry, clusters
-from empo.arena.bradley_terry import Cells, Fit, Floats, Ints
+from empo.arena.bradley_terry import POINTS, Cells, Fit, Floats, Ints
+from empo.arena.cells import adjusted_cells, cut, is_identified, plain_cells
+from empo.arena.cells import groups as connected
 from empo.arena.clusters import Spread
-from empo.arena.votes import BOTH_BAD, TIE, A, B, Votes
+from empo.arena.maximum import Flags, fit_or_prior
+from empo.arena.votes import TIE, A, B, Votes
 
-Flags = NDArray[np.bool_]
-
-POINTS = 400 / log(10)  # Elo points in one natural logarithm of the odds
 MEAN = 1000.0
-PRIOR_SD = 350 / POINTS
 _Z_POWER = float(stats.norm.ppf(0.8))
 # More votes than this nobody will ever collect; then the answer is None.
 MOST_VOTES = 1_000_000
-# The relaxed rule of thumb of Vittinghoff and McCulloch (Am. J. Epidemiol. 165, 2007).
-VOTES_PER_PARAMETER = 5
-# Up to this many (voter, model, model) cells are counted in one table.
-_DENSE = 20_000_000
 # The advantage of length is stated for a reply twice as long: (2 - 1) / (2 + 1).
 TWICE_AS_LONG = 1 / 3
 
@@ -144,47 +136,10 @@ def rate_adjusted(votes: Votes, cells: Cells | None = None) -> Ratings:
     return replace(result, warnings=(*warnings, *result.warnings))
 
 
-def plain_cells(votes: Votes) -> Cells:
-    """Votes (without both bad) counted by voter and pair: K cells, the lower index first."""
-    rows = votes.outcome != BOTH_BAD
-    a, b, outcome = votes.model_a[rows], votes.model_b[rows], votes.outcome[rows]
-    m = max(len(votes.models), 1)
-    first, second = np.minimum(a, b), np.maximum(a, b)
-    key = (votes.voter[rows] * m + first) * m + second
-    won = np.where(a < b, outcome == A, outcome == B)
-    tied = outcome == TIE
-    size = (int(votes.voter.max(initial=0)) + 1) * m * m
-    if size > _DENSE:
-        used, key = np.unique(key, return_inverse=True)
-        size = len(used)
-    else:
-        used = np.flatnonzero(np.bincount(key, minlength=size))
-    counts = [np.bincount(key, x, size) for x in (won, ~won & ~tied, tied)]
-    if size > len(used):
-        counts = [count[used] for count in counts]
-    none = np.zeros((len(used), 0))
-    return Cells(m, used // m % m, used % m, *counts, used // m**2, none)
-
-
-def _seat_cells(votes: Votes) -> Cells:
-    """One cell a vote, model_a first, with the covariates side and length (K, 2); by voter."""
-    rows = np.flatnonzero(votes.outcome != BOTH_BAD)
-    m = max(len(votes.models), 1)
-    key = (votes.voter[rows] * m + votes.model_a[rows]) * m + votes.model_b[rows]
-    rows = rows[np.argsort(key, kind="stable")]
-    left, right = votes.length_a[rows], votes.length_b[rows]
-    # To two decimals: the same within any error, and votes can be counted together.
-    length = np.round((left - right) / np.maximum(left + right, 1), 2)
-    counts = [(votes.outcome[rows] == x).astype(float) for x in (A, B, TIE)]
-    covariates = np.stack([np.ones(len(rows)), length], axis=1)
-    names = (votes.model_a[rows], votes.model_b[rows])
-    return Cells(m, *names, *counts, votes.voter[rows], covariates)
-
-
 def _rate(votes: Votes, plain: Cells, covariates: Sequence[str]) -> Ratings:
-    cells, names, warnings = _identified(votes, covariates, plain)
-    groups = _groups(plain, len(votes.models))
-    fitted = [_fit_group(cells, index) for index in groups if len(index) > 1]
+    cells, names, warnings = adjusted_cells(votes, covariates, plain)
+    groups = connected(plain, len(votes.models))
+    fitted = [_fit_group(cells, plain, index) for index in groups if len(index) > 1]
     warnings += _caveats(votes, plain, groups, fitted)
     by_model = {int(i): group for group in fitted for i in group.index}
     tally = _tally(votes)
@@ -207,112 +162,11 @@ def _rate(votes: Votes, plain: Cells, covariates: Sequence[str]) -> Ratings:
     )
 
 
-def _identified(
-    votes: Votes, names: Sequence[str], plain: Cells
-) -> tuple[Cells, list[str], list[str]]:
-    """The cells with those covariates that the votes can speak of, their names, and caveats."""
-    kept: list[str] = []
-    told: list[str] = []
-    groups = _groups(plain, len(votes.models))
-    if not names or not len(plain.first):
-        return plain, kept, told
-    enough = VOTES_PER_PARAMETER * (len(groups[0]) + len(names))
-    if plain.votes.sum() < enough:
-        told.append(f"Fewer than {enough} votes: too few to adjust for {' and '.join(names)}.")
-        return plain, kept, told
-    seats = _seat_cells(votes)
-    few = bradley_terry.pooled(_cut(seats, groups[0]))
-    columns: list[int] = []
-    for name in names:
-        column = ("side", "length").index(name)
-        if _is_identified(replace(few, covariates=few.covariates[:, [*columns, column]])):
-            kept.append(name)
-            columns.append(column)
-        else:
-            told.append(f"The effect of {name} cannot be told from that of the models: left out.")
-    cells = replace(seats, covariates=seats.covariates[:, columns]) if kept else plain
-    return cells, kept, told
-
-
-def _is_identified(cells: Cells) -> bool:
-    flat = replace(cells, wins=cells.votes, losses=0 * cells.votes, ties=0 * cells.votes)
-    basis = bradley_terry.free_basis(flat)
-    bend = bradley_terry.curvature(flat, np.zeros(flat.parameters))
-    values = np.linalg.eigvalsh(basis.T @ bradley_terry.information(flat, bend)[0] @ basis)
-    return bool(values[0] > 1e-9 * values[-1])
-
-
-def _groups(cells: Cells, models: int) -> list[Ints]:
-    """Models connected by votes, largest group first (then by name)."""
-    if models == 0:
-        return []
-    links = coo_array((cells.votes, (cells.first, cells.second)), shape=(models, models))
-    count, label = connected_components(links, directed=False)
-    groups = [np.flatnonzero(label == g) for g in range(count)]
-    return sorted(groups, key=lambda g: (-len(g), int(g[0])))
-
-
-def _cut(cells: Cells, index: Ints) -> Cells:
-    """The cells of the models `index` only, numbered from 0."""
-    if len(index) == cells.models:
-        return cells
-    rows = np.isin(cells.first, index)
-    part = {
-        name: getattr(cells, name)[rows]
-        for name in ("wins", "losses", "ties", "voter", "covariates")
-    }
-    first = np.searchsorted(index, cells.first[rows])
-    second = np.searchsorted(index, cells.second[rows])
-    return Cells(len(index), first, second, **part)
-
-
-def fit_or_prior(cells: Cells) -> tuple[Fit, Flags]:
-    """The maximum of the likelihood or, where there is none, of a posterior; who was helped (m,).
-
-    If it is only that some models won, or lost, every vote, only those get a prior, around the mean
-    of the others; otherwise every parameter gets one.
-    """
-    nobody = np.zeros(cells.models, dtype=bool)
-    cells = bradley_terry.pooled(cells)
-    plain = replace(cells, covariates=cells.covariates[:, :0])
-    if bradley_terry.is_bounded(plain):
-        result = bradley_terry.fit(cells)
-        if result.finite:
-            return result, nobody
-    extreme = _extreme(cells)
-    core = np.flatnonzero(~extreme)
-    if extreme.any() and len(core) > 1 and _is_core(plain, core):
-        away = np.eye(cells.models)[extreme]
-        away[:, core] -= 1 / len(core)
-        precision = np.zeros((cells.parameters, cells.parameters))
-        precision[: cells.models, : cells.models] = away.T @ away / PRIOR_SD**2
-        result = bradley_terry.fit(cells, precision)
-        if result.finite:
-            return result, extreme
-    return bradley_terry.fit(cells, np.eye(cells.parameters) / PRIOR_SD**2), ~nobody
-
-
-def _extreme(cells: Cells) -> Flags:
-    """(m,): models that have won every vote, or lost every vote."""
-    won, lost = (
-        np.bincount(cells.first, ahead + cells.ties, cells.models)
-        + np.bincount(cells.second, behind + cells.ties, cells.models)
-        for ahead, behind in ((cells.wins, cells.losses), (cells.losses, cells.wins))
-    )
-    return (won == 0) | (lost == 0)
-
-
-def _is_core(cells: Cells, core: Ints) -> bool:
-    """Whether the models `core` are connected among themselves, and their ratings bounded."""
-    inside = np.isin(cells.first, core) & np.isin(cells.second, core)
-    names = ("first", "second", "wins", "losses", "ties", "voter", "covariates")
-    among = Cells(cells.models, *(getattr(cells, name)[inside] for name in names))
-    groups = _groups(among, cells.models)
-    return len(groups[0]) == len(core) and bradley_terry.is_bounded(_cut(among, core))
-
-
-def _fit_group(cells: Cells, index: Ints) -> _Group:
-    part = _cut(cells, index)
+def _fit_group(cells: Cells, plain: Cells, index: Ints) -> _Group:
+    """Fit the models `index`: adjusted (`cells`) if their votes can bear it, else `plain`."""
+    part = cut(cells, index)
+    if part.covariates.shape[1] and not is_identified(bradley_terry.pooled(part)):
+        part = cut(plain, index)
     result, helped = fit_or_prior(part)
     spread = clusters.spread(part, result, bool(helped.any()))
     anchor = _held_together(spread.lost[:, : part.models]) & ~helped
