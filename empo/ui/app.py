@@ -118,7 +118,9 @@ def _loader(
 
 def _options(argv: Sequence[str] | None, config: Settings) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="app.py", description="The page of EmPO Space.")
-    parser.add_argument("--host", default=config.host, help="address to listen on")
+    # A Space is reached from outside its container.
+    host = "0.0.0.0" if config.space_id and config.host == "127.0.0.1" else config.host
+    parser.add_argument("--host", default=host, help="address to listen on")
     parser.add_argument("--port", type=int, default=config.port, help="port to listen on")
     parser.add_argument("--stack", default=config.stack, help="a name, a YAML file, or auto")
     parser.add_argument("--quantisation", choices=QUANTISATIONS, default=config.quantisation)

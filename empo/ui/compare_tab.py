@@ -36,9 +36,9 @@ class CompareTab:
         self.handlers = handlers
         names = tuple(m.name for m in handlers.cast.stack.models)[:3]
         self.situations = situations()
-        self.conversation = gr.State(None, time_to_live=3600)
-        self.columns = gr.State(names, time_to_live=3600)
-        self.recorded = gr.State(None, time_to_live=3600)
+        self.conversation = gr.State(None)
+        self.columns = gr.State(names)
+        self.recorded = gr.State(None)
         self.chips = chips(self.situations)
         gr.HTML(self._live(), elem_id="live", apply_default_css=False, js_on_load=None)
         self.stage = columns(handlers.show(None, names))
