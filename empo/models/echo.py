@@ -1,4 +1,4 @@
-"""An engine without weights: it says back what it heard, word by word. For tests and trial pages."""
+"""An engine without weights: it says back what it heard, for tests and trial pages."""
 
 from __future__ import annotations
 

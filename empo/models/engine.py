@@ -26,7 +26,7 @@ class Row:
     model: str
     messages: tuple[Turn, ...]
     adapters: Mapping[str, float] = field(default_factory=dict)
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
 
 

@@ -1,0 +1,104 @@
+"""The engine on this machine: one thread owns the model, callers wait in line for it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from empo.errors import Busy, EmpoError, UsageError
+from empo.models.decoding import Decoder
+from empo.models.engine import Row, Step
+from empo.models.stacks import Stack
+from empo.sampling import check_sampling
+from empo.types import Quantisation
+
+_END = None
+
+
+@dataclass(eq=False)
+class _Job:
+    rows: tuple[Row, ...]
+    cancel: threading.Event
+    closed: threading.Event = field(default_factory=threading.Event)
+    out: queue.SimpleQueue[Step | BaseException | None] = field(default_factory=queue.SimpleQueue)
+
+    def stopped(self) -> bool:
+        return self.cancel.is_set() or self.closed.is_set()
+
+
+class LocalEngine:
+    """A stack loaded on this machine (`empo.models.loading.load_engine` makes one)."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        quantisation: Quantisation,
+        decoder: Decoder,
+        tensor_bytes: Mapping[str, int],
+        max_waiting: int = 64,
+    ) -> None:
+        self.stack = stack
+        self.quantisation = quantisation
+        self.device = str(decoder.device)
+        self.decoder = decoder
+        self.tensor_bytes = dict(tensor_bytes)
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(max_waiting)
+        self._running = 0
+        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+        self._thread.start()
+
+    def stream(self, rows: Sequence[Row], cancel: threading.Event | None = None) -> Iterator[Step]:
+        """See `Engine.stream`."""
+        self._check(rows)
+        job = _Job(tuple(rows), cancel or threading.Event())
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            raise Busy("Too many people are asking at once; try again in a moment.") from None
+        try:
+            while (item := job.out.get()) is not _END:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            job.closed.set()
+
+    def waiting(self) -> int:
+        return self._jobs.qsize() + self._running
+
+    def close(self) -> None:
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _check(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            raise UsageError("There is nothing to answer: no model was chosen.")
+        if not self._thread.is_alive():
+            raise UsageError("The models have been unloaded; reload the page.")
+        for row in rows:
+            check_sampling(row.sampling)
+            if not row.messages or not row.messages[-1].text.strip():
+                raise UsageError("The message is empty: write something first.")
+            if unknown := set(row.adapters) - set(self.stack.adapters):
+                raise UsageError(f"The stack {self.stack.name} has no adapter “{min(unknown)}”.")
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._running = 1
+            try:
+                for step in self.decoder.decode(job.rows, job.stopped):
+                    job.out.put(step)
+            except Exception as error:
+                job.out.put(_for_people(error))
+            finally:
+                self._running = 0
+                job.out.put(_END)
+
+
+def _for_people(error: Exception) -> Exception:
+    """Running out of memory is the one failure here that a person can do something about."""
+    if "out of memory" in str(error).lower() and not isinstance(error, EmpoError):
+        return Busy("The GPU ran out of memory; shorten the conversation or compare fewer models.")
+    return error
