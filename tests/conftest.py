@@ -34,6 +34,16 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     settings.cache_clear()
 
 
+@pytest.fixture
+def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As for a person who has fetched nothing: an empty data folder, which is returned."""
+    folder = tmp_path / "no-data"
+    folder.mkdir()
+    monkeypatch.setenv("EMPO_DATA", str(folder))
+    settings.cache_clear()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def data_file() -> Callable[[str], Path]:
     """`data_file("ed_test.jsonl.gz")`: that file in EMPO_DATA, or a skip (in CI: a failure)."""

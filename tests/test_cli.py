@@ -221,13 +221,21 @@ def test_fetch_without_a_network_is_one_sentence_after_the_terms(tmp_path: Path)
 # --- compare ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def lexicon(no_data: Path) -> Path:
+    """A VAD lexicon of two words in the data folder."""
+    path = no_data / "nrc_vad_lexicon.txt"
+    path.write_text("love\t1.000\t0.519\t0.673\nheard\t0.5\t0.4\t0.5\n")
+    return path
+
+
 def said(message: str, *names: str, **sampling: Any) -> dict[str, Any]:
     stack = load_stack("nano")
     specs = [stack.model(name) for name in names]
     return answer(EchoEngine(stack), message, specs, Sampling(**sampling), stack.prompt)
 
 
-def test_the_document_of_compare_has_exactly_this_shape() -> None:
+def test_the_document_of_compare_has_exactly_this_shape(no_data: Path) -> None:
     found = said("I love it", "dpo", "base", seed=7)
     assert list(found) == [
         *("stack", "quantisation", "seed", "prompt", "first_token_seconds"),
@@ -253,7 +261,21 @@ def test_the_document_of_compare_has_exactly_this_shape() -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_what_is_not_measured_is_null_and_not_zero() -> None:
+def test_a_lexicon_that_is_here_is_used(lexicon: Path) -> None:
+    """love 1 and heard .5 are known of “base heard: I love it”: their mean."""
+    (reply,) = said("I love it", "base")["replies"]
+    assert reply["scores"]["valence"]["vad"]["valence"] == pytest.approx(0.75)
+
+
+def test_a_broken_lexicon_is_said_before_anything_loads(
+    lexicon: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lexicon.write_text("love\tmuch\n")
+    assert main(["compare", "hi"]) == 1
+    assert "nrc_vad_lexicon.txt" in capsys.readouterr().err
+
+
+def test_what_is_not_measured_is_null_and_not_zero(no_data: Path) -> None:
     (reply,) = said("zxqv", "base")["replies"]
     assert reply["scores"] == {"valence": {"vader": None, "vad": None}}
 

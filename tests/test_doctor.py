@@ -34,11 +34,13 @@ def test_the_command_prints_json_and_its_exit_code_says_whether_all_is_well(
     assert {"name", "status", "found", "remedy", "facts"} == set(shown["findings"][0])
 
 
-def test_the_command_for_a_person_lists_the_remedies(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_for_a_person_lists_the_remedies(
+    no_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["doctor"])
     shown = capsys.readouterr().out
     assert "Python" in shown
-    assert "Data: vad: python -m empo fetch vad" in shown, "the home of a test is empty"
+    assert "Data: vad: python -m empo fetch vad" in shown
 
 
 def test_only_a_problem_is_ill_health() -> None:
