@@ -11,6 +11,7 @@ A report is a plain dictionary that JSON can hold, with counts, seed and samplin
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +53,8 @@ def evaluate(
     """The report on `models` (default: all) of the stack, as `markdown` takes it.
 
     `data_path` is a file of dialogues, or a folder with the splits (the test split is taken;
-    default: EMPO_DATA). `limit` dialogues are used, and the first `replies` of them answered.
+    default: EMPO_DATA). `limit` dialogues are drawn by `seed` (files are often sorted by emotion),
+    and `replies` of them answered; rejected replies come from the whole file.
     `progress` hears (what, share 0..1). `engine` answers in place of the stack's own.
 
     Raises:
@@ -64,8 +66,10 @@ def evaluate(
     chosen = [stack.model(name) for name in models] if models else list(stack.models)
     tell = progress or (lambda text, share: None)
     path = _test_file(data_path or settings().data_dir)
-    dialogues = read_dialogues(path).dialogues[:limit]
-    pairs = paper_pairs(dialogues, seed)
+    every = read_dialogues(path).dialogues
+    dialogues = _sample(every, limit, seed)
+    ids = {dialogue.id for dialogue in dialogues}
+    pairs = [pair for pair in paper_pairs(every, seed) if pair.dialogue_id in ids]
     scores = _score_all(stack, chosen, dialogues, pairs, tell)
     return {
         "stack": stack.name,
@@ -76,13 +80,21 @@ def evaluate(
         "pairs": _pair_figures(stack, chosen, dialogues, pairs, scores, seed),
         "baselines": _baselines(path.parent, pairs, seed, tell),
         "replies": _reply_figures(
-            stack, chosen, dialogues[:replies], Sampling(seed=seed), tell, engine
+            stack, chosen, _sample(dialogues, replies, seed), Sampling(seed=seed), tell, engine
         ),
     }
 
 
 def _test_file(path: Path) -> Path:
     return path if path.is_file() else find_split(path, "test")
+
+
+def _sample(dialogues: Sequence[Dialogue], count: int | None, seed: int) -> Sequence[Dialogue]:
+    """`count` of `dialogues` (all, where there are no more), in their order."""
+    if count is None or count >= len(dialogues):
+        return dialogues
+    places = sorted(random.Random(seed).sample(range(len(dialogues)), count))
+    return [dialogues[place] for place in places]
 
 
 def _reference(stack: Stack, spec: ModelSpec) -> ModelSpec | None:
@@ -199,10 +211,8 @@ def _reply_figures(
     engine: Engine | None,
 ) -> dict[str, Any]:
     """Variety and length of generated replies beside the human ones, and what was generated."""
-    from empo.models.loading import load_engine
-
     contexts = [last_exchange(dialogue)[0] for dialogue in dialogues]
-    own = engine or load_engine(stack, quantisation="none")
+    own = engine or _own_engine(stack)
     try:
         texts = _answers(own, chosen, contexts, sampling, tell)
     finally:
@@ -218,6 +228,12 @@ def _reply_figures(
         for name, replies in texts.items()
     }
     return {"count": len(contexts), "sampling": asdict(sampling), "figures": figures}
+
+
+def _own_engine(stack: Stack) -> Engine:
+    from empo.models.loading import load_engine
+
+    return load_engine(stack, quantisation="none")
 
 
 def _answers(

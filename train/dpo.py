@@ -20,7 +20,7 @@ from empo.pairs import paper_pairs
 from empo.settings import settings
 from empo.types import PreferencePair
 from train.adapters import load_base, load_start, save_adapter
-from train.entry import arguments, common
+from train.entry import arguments, common, sample
 from train.recipe import DpoRecipe, load_recipe, rooted
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ def build(recipe: DpoRecipe, folder: str) -> DPOTrainer:
     from train.stopping import StopFile
 
     data = settings().data_dir
-    dialogues = load_split(data, "train")
-    train = as_rows(paper_pairs(dialogues, recipe.seed, recipe.draws)[: recipe.limit])
-    valid = as_rows(paper_pairs(load_split(data, "valid"), recipe.seed)[: recipe.valid])
+    seed = recipe.seed
+    pairs = paper_pairs(load_split(data, "train"), seed, recipe.draws)
+    train = as_rows(sample(pairs, recipe.limit, seed))
+    watched = sample(paper_pairs(load_split(data, "valid"), seed), recipe.valid, seed)
     base, tokenizer = load_base(recipe.base)
     config = DPOConfig(
         **common(recipe, len(train), folder),
@@ -63,7 +64,7 @@ def build(recipe: DpoRecipe, folder: str) -> DPOTrainer:
         model=load_start(base, recipe.start),
         args=config,
         train_dataset=train,
-        eval_dataset=valid if recipe.valid else None,
+        eval_dataset=as_rows(watched) if watched else None,
         processing_class=tokenizer,
         data_collator=SharedPromptCollator(tokenizer.pad_token_id),
         callbacks=[StopFile(folder)],

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from train.recipe import Recipe
+
+T = TypeVar("T")
 
 
 def arguments(about: str | None, argv: Sequence[str] | None) -> argparse.Namespace:
@@ -19,6 +22,13 @@ def arguments(about: str | None, argv: Sequence[str] | None) -> argparse.Namespa
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--run", metavar="FOLDER", help="where trainer state goes")
     return parser.parse_args(argv)
+
+
+def sample(items: Sequence[T], count: int | None, seed: int) -> Sequence[T]:
+    """`count` of `items` drawn by `seed` (None: all): the data files are sorted by emotion."""
+    if count is None or count >= len(items):
+        return items
+    return random.Random(seed).sample(items, count)
 
 
 def common(recipe: Recipe, rows: int, folder: str) -> dict[str, Any]:

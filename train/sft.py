@@ -17,7 +17,7 @@ from empo.errors import EmpoError
 from empo.settings import settings
 from empo.types import Dialogue
 from train.adapters import load_base, lora_config, save_adapter
-from train.entry import arguments, common
+from train.entry import arguments, common, sample
 from train.recipe import SftRecipe, load_recipe, rooted
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def build(recipe: SftRecipe, folder: str) -> SFTTrainer:
     from train.stopping import StopFile
 
     data = settings().data_dir
-    train = as_rows(load_split(data, "train")[: recipe.limit])
-    valid = as_rows(load_split(data, "valid")[: recipe.valid]) if recipe.valid else None
+    train = as_rows(sample(load_split(data, "train"), recipe.limit, recipe.seed))
+    watched = sample(load_split(data, "valid"), recipe.valid, recipe.seed)
     model, tokenizer = load_base(recipe.base)
     config = SFTConfig(
         **common(recipe, len(train), folder),
@@ -59,7 +59,7 @@ def build(recipe: SftRecipe, folder: str) -> SFTTrainer:
         model=model,
         args=config,
         train_dataset=train,
-        eval_dataset=valid,
+        eval_dataset=as_rows(watched) if watched else None,
         processing_class=tokenizer,
         peft_config=lora_config(recipe.lora),
         callbacks=[StopFile(folder)],
