@@ -57,6 +57,8 @@ def test_bytes_by_hand(tmp_path: Path) -> None:
     assert (found.weights, found.total) == (9152, 4 * 9152)
     on_gpu = footprint(stack, "none", gpu=True)
     assert on_gpu is not None and on_gpu.total == 2 * 9152
+    on_cpu = footprint(stack, "nf4")
+    assert on_cpu is not None and on_cpu.base == 4 * 576 + 4096 + 128 + 2
     nf4 = footprint(stack, "nf4", gpu=True)
     # 8192 weights: 4096 bytes, 128 scales of a byte, half an fp32 for these.
     assert nf4 is not None and nf4.base == 2 * 576 + 4096 + 128 + 2

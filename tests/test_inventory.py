@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from empo.cli import main
 from empo.models.inventory import items, local_folder, missing
 from empo.models.stacks import Source, load_stack
+from empo.settings import ROOT
 
 
 def folder_with(path: Path, *names: str) -> Path:
@@ -58,6 +61,17 @@ def test_the_embedded_base_comes_with_the_project() -> None:
     base = items(load_stack("nano"))[0]
     assert base.folder is not None
     assert (base.folder / "model.safetensors").is_file()
+
+
+def test_auto_is_nano_where_no_other_stack_is_here_and_needs_no_torch() -> None:
+    probe = (
+        "import sys; from empo.models.inventory import choose_stack as c; "
+        "print(c('auto').name, c('zephyr-7b').name, 'torch' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout.split() == ["nano", "zephyr-7b", "False"], run.stderr
 
 
 def test_the_command_lists_every_stack(capsys: pytest.CaptureFixture[str]) -> None:

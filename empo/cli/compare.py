@@ -15,7 +15,8 @@ from typing import Any
 from empo.cli.terminal import print_json
 from empo.compare import compare
 from empo.models.engine import Engine
-from empo.models.stacks import Stack, load_stack
+from empo.models.inventory import choose_stack
+from empo.models.stacks import Stack
 from empo.prompts import PROMPT_NAMES, system_prompt
 from empo.sampling import MAX_CHARACTERS, check_message, check_sampling
 from empo.scoring.as_json import valence_json
@@ -52,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
     if args.prompt is not None:
         system_prompt(args.prompt, "base")
     ValenceMeter.from_settings()  # a lexicon that cannot be read is said now, not at the end
-    name = args.stack or settings().stack
-    stack = load_stack("nano" if name == "auto" else name)
+    stack = choose_stack(args.stack or settings().stack)
     specs = chosen(stack, args.models)
+    # torch takes seconds to import: not before the request is known to be right.
     from empo.models.loading import load_engine
 
     engine = load_engine(stack, args.quantisation or settings().quantisation)

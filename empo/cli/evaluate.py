@@ -22,9 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a file of dialogues, or a folder with the splits (default: EMPO_DATA)",
     )
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="only N dialogues, drawn by the seed"
-    )
+    parser.add_argument("--limit", type=int, metavar="N", help="only N, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there too")

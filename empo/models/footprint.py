@@ -1,10 +1,9 @@
 """The memory that a stack's tensors take, worked out from its files' headers before any is loaded.
 
-Bytes per weight: as stored, 4 in fp32 (how a CPU without quantisation computes); on a GPU, or with
-quantisation, 2 (bf16) for what is not quantised. Linear layers of the base in nf4: 4 bits, one
-8-bit scale per 64 weights and, those being quantised again, one fp32 per 256 scales (Dettmers et
-al. 2023, arXiv 2305.14314, section 3); in int8: 1 byte and one fp32 scale per row. What the
-answers take (cache, activations) comes on top.
+Bytes per weight that is not quantised: 4 on a CPU (fp32), 2 on a GPU (bf16). Linear layers of the
+base in nf4: 4 bits, one 8-bit scale per 64 weights and, those being quantised again, one fp32 per
+256 scales (Dettmers et al. 2023, arXiv 2305.14314, section 3); in int8: 1 byte and one fp32 scale
+per row. What the answers take (cache, activations) comes on top.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def footprint(stack: Stack, quantisation: Quantisation, gpu: bool = False) -> Fo
     if any(part.folder is None for part in parts):
         return None
     base, *adapters = [shapes(part.folder) for part in parts if part.folder]
-    plain = 4 if quantisation == "none" and not gpu else 2
+    plain = 2 if gpu else 4
     laid_over = sum(_count(found) for found in adapters)
     return Footprint(
         base=math.ceil(sum(_bytes(name, s, quantisation, plain) for name, s in base.items())),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from empo.models.stacks import Source, Stack
+from empo.models.stacks import Source, Stack, load_stack, stack_names
 
 CONFIG = {"base": "config.json", "adapter": "adapter_config.json"}
 
@@ -32,6 +32,25 @@ def items(stack: Stack) -> tuple[Item, ...]:
 def missing(stack: Stack) -> tuple[Item, ...]:
     """What of the stack is not on this machine."""
     return tuple(item for item in items(stack) if item.folder is None)
+
+
+def choose_stack(name: str) -> Stack:
+    """The stack called `name`; `auto` is the largest on this machine that fits, or nano.
+
+    Without a look at torch, which takes seconds to import, where no other stack's files are here.
+
+    Raises:
+        UsageError: there is no such stack.
+        StackError: its file is not a stack.
+    """
+    if name != "auto":
+        return load_stack(name)
+    others = [load_stack(other) for other in stack_names() if other != "nano"]
+    if all(missing(other) for other in others):
+        return load_stack("nano")
+    from empo.models.loading import pick_stack
+
+    return pick_stack(name)
 
 
 def local_folder(source: Source, config: str) -> Path | None:

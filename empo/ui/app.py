@@ -13,7 +13,8 @@ from starlette.middleware import Middleware
 from empo.errors import EmpoError, UsageError
 from empo.models.engine import Engine
 from empo.models.fingerprint import short_hashes
-from empo.models.stacks import Stack, load_stack
+from empo.models.inventory import choose_stack
+from empo.models.stacks import Stack
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
 from empo.ui.about import about
@@ -85,7 +86,7 @@ def services_for(
     Raises:
         UsageError, StackError: there is no such stack, or it cannot be read.
     """
-    chosen = load_stack("nano" if stack == "auto" else stack)
+    chosen = choose_stack(stack)
     hashes: dict[str, str] = {}
     return Services(
         stack=chosen,
