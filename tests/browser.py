@@ -61,7 +61,7 @@ class Watched:
 
     def open(self, query: str = "") -> None:
         self.page.goto(self.address + query)
-        self.page.wait_for_selector("#compare .heads .head, #about")
+        self.page.wait_for_selector("#compare .head:visible, #about:visible")
 
     def _dialog(self, dialog: Any) -> None:
         self.trouble.append(f"dialog: {dialog.message}")

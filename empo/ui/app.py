@@ -90,7 +90,7 @@ def services_for(
     hashes: dict[str, str] = {}
     return Services(
         stack=chosen,
-        holder=EngineHolder(_loader(chosen, quantisation, engine, hashes)),
+        holder=EngineHolder(_loader(chosen, quantisation, engine, hashes, config.zero_gpu)),
         settings=config,
         line=Line(config.max_queue),
         running=Running(),
@@ -99,7 +99,11 @@ def services_for(
 
 
 def _loader(
-    stack: Stack, quantisation: Quantisation | None, engine: str, hashes: dict[str, str]
+    stack: Stack,
+    quantisation: Quantisation | None,
+    engine: str,
+    hashes: dict[str, str],
+    zero_gpu: bool,
 ) -> Callable[[Report], Engine]:
     """What the holder calls, late: only here is torch imported."""
 
@@ -108,8 +112,10 @@ def _loader(
             from empo.models.echo import EchoEngine
 
             return EchoEngine(stack, delay=0.03)
-        from empo.models.loading import load_engine
-
+        if zero_gpu:
+            from empo.models.zero import load_zero_engine as load_engine
+        else:
+            from empo.models.loading import load_engine
         loaded = load_engine(stack, quantisation, report)
         hashes.update(short_hashes(stack))
         return loaded
@@ -157,7 +163,10 @@ def serve(argv: Sequence[str] | None = None) -> None:
     check_port(options.host, options.port)
     services = services_for(options.stack, options.quantisation, options.engine, config)
     page = build(services)
-    services.holder.start()
+    if config.zero_gpu:
+        services.holder.load_here()
+    else:
+        services.holder.start()
     page.launch(
         server_name=options.host,
         server_port=options.port,
