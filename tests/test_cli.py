@@ -101,7 +101,10 @@ def test_wrong_options_from_outside() -> None:
         (("compare", "hi", "--seed", "-1"), "seed must be"),
         (("fetch", "reddit"), "choose ed, epitome, replies, vad"),
         (("evaluate", "--limit", "0"), "--limit must be at least 1"),
+        (("evaluate", "--replies", "0"), "--replies must be at least 1"),
         (("evaluate", "--seed", "-3"), "--seed must be"),
+        (("evaluate", "--out", "/no/folder/x.json"), "no folder /no/folder"),
+        (("evaluate", "--stack", "giant"), "no stack “giant”"),
         (("models", "--stack", "giant"), "no stack “giant”"),
     ],
 )

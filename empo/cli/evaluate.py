@@ -23,14 +23,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a file of dialogues, or a folder with the splits (default: EMPO_DATA)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only N, drawn by the seed")
+    parser.add_argument(
+        "--replies", type=int, default=500, metavar="N", help="how many of them are answered (500)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there too")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.limit is not None and args.limit < 1:
-        raise UsageError(f"--limit must be at least 1, not {args.limit}.")
+    for name in ("limit", "replies"):
+        if (value := getattr(args, name)) is not None and value < 1:
+            raise UsageError(f"--{name} must be at least 1, not {value}.")
     if args.seed not in LIMITS["seed"]:
         raise UsageError(f"--seed must be {LIMITS['seed']}, not {args.seed}.")
     if args.out and not args.out.absolute().parent.is_dir():
@@ -44,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         args.data or settings().data_dir,
         limit=args.limit,
         seed=args.seed,
+        replies=args.replies,
         progress=lambda text, share: line.show(f"{text} {share:.0%}", last=share >= 1),
     )
     if args.out:
