@@ -14,16 +14,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from empo.errors import StackError
 
 WEIGHTS = "adapter_model.safetensors"
 TABLES = ("embed_tokens", "lm_head")
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Initialisations after which the base itself is no longer the base.
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 # Fields of PEFT's LoraConfig that change what is computed in ways that are not served here.
@@ -42,8 +43,17 @@ _UNSUPPORTED = (
     "use_bdlora",
     "monteclora_config",
 )
+# A pattern with more than a dotted name in it would have to be run as a regular expression.
+_NAME = r"^[\w.-]{1,200}$"
+_Rank = Annotated[int, Field(ge=1)]
+_Alpha = Annotated[float, Field(allow_inf_nan=False)]
 _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight$")
-_TABLE_KEY = re.compile(r"^base_model\.model\.(?:.+\.)?(?P<table>embed_tokens|lm_head)\.weight$")
+# Where the vocabulary was resized, PEFT saves a table three times: as `.weight`, as the copy in
+# `.modules_to_save`, and the base's own as `.original_module`.
+_TABLE_KEY = re.compile(
+    r"^base_model\.model\.(?:.+\.)?(?P<table>embed_tokens|lm_head)"
+    r"(?P<copy>\.modules_to_save(?:\.default)?|\.original_module)?\.weight$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +75,24 @@ class Adapter:
 
 
 class _Config(BaseModel):
-    """What of `adapter_config.json` is used; the rest is looked at by `_check`."""
+    """What of `adapter_config.json` is used; the rest is looked at by `_refusal`."""
 
     model_config = ConfigDict(extra="ignore")
     peft_type: str
-    r: int
-    lora_alpha: float
+    r: _Rank
+    lora_alpha: _Alpha
     base_model_name_or_path: str | None = None
     bias: str = "none"
     use_rslora: bool = False
-    rank_pattern: dict[str, int] = {}
-    alpha_pattern: dict[str, float] = {}
+    rank_pattern: dict[Annotated[str, Field(pattern=_NAME)], _Rank] = {}
+    alpha_pattern: dict[Annotated[str, Field(pattern=_NAME)], _Alpha] = {}
+    modules_to_save: list[str] | None = None
+
+    def rank(self, module: str) -> int:
+        return _matching(self.rank_pattern, module, self.r)
 
     def scale(self, module: str) -> float:
-        rank = _matching(self.rank_pattern, module, self.r)
+        rank = self.rank(module)
         alpha = _matching(self.alpha_pattern, module, self.lora_alpha)
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
@@ -104,23 +118,37 @@ def read_adapter(name: str, folder: Path, base: str, dtype: torch.dtype) -> Adap
     try:
         with safe_open(path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 - a safetensors handle is no mapping
-                tensor = file.get_tensor(key)
-                if not torch.isfinite(tensor).all():
-                    raise StackError(f"The adapter {name}: {key} holds values that are no numbers.")
-                if match := _KEY.match(key):
-                    sides.setdefault(match["module"], {})[match["side"]] = tensor.to(dtype)
-                elif match := _TABLE_KEY.match(key):
-                    tables[match["table"]] = tensor.to(dtype)
-                else:
+                match = _KEY.match(key) or _TABLE_KEY.match(key)
+                if match is None:
                     raise StackError(f"The adapter {name}: {key} is not a LoRA weight served here.")
+                found = match.groupdict()
+                copy = found.get("copy")
+                if copy == ".original_module" or (copy and found["table"] in tables):
+                    continue
+                tensor = _sound(name, key, file.get_tensor(key)).to(dtype)
+                if table := found.get("table"):
+                    tables[table] = tensor
+                else:
+                    sides.setdefault(found["module"], {})[found["side"]] = tensor
     except (SafetensorError, OSError) as error:
         raise StackError(f"The adapter {name}: {path.name} cannot be read ({error}).") from error
     return Adapter(name, {m: _pair(name, m, s, config) for m, s in sides.items()}, tables)
 
 
+def _sound(name: str, key: str, tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype not in _DTYPES or tensor.dim() != 2:
+        raise StackError(f"The adapter {name}: {key} is no matrix in fp32, fp16 or bf16.")
+    if not torch.isfinite(tensor).all():
+        raise StackError(f"The adapter {name}: {key} holds values that are no numbers.")
+    return tensor
+
+
 def _pair(name: str, module: str, sides: Mapping[str, torch.Tensor], config: _Config) -> LoraPair:
-    if set(sides) != {"A", "B"} or sides["A"].shape[0] != sides["B"].shape[1]:
-        raise StackError(f"The adapter {name}: the LoRA weights of {module} do not fit together.")
+    rank = config.rank(module)
+    if set(sides) != {"A", "B"} or not sides["A"].shape[0] == sides["B"].shape[1] == rank:
+        raise StackError(
+            f"The adapter {name}: the LoRA weights of {module} are not A and B of rank {rank}."
+        )
     return LoraPair(sides["A"], sides["B"], config.scale(module))
 
 
@@ -145,13 +173,13 @@ def _refusal(config: _Config, raw: Mapping[str, Any], base: str) -> str | None:
         return f"it is of type {config.peft_type[:40]}, only LORA is served"
     if used := [key for key in _UNSUPPORTED if raw.get(key)]:
         return f"it uses {used[0]}, which is not served"
-    if config.r < 1 or config.bias != "none":
-        return "its rank or bias setting is not served"
+    if config.bias != "none":
+        return "it trains biases, which are not served"
     if str(raw.get("init_lora_weights", "")).lower().startswith(_BASE_CHANGING):
         return f"its initialisation {raw['init_lora_weights']} changes the base"
     if isinstance(raw.get("target_modules"), str) and raw["target_modules"] != "all-linear":
         return "its target_modules is a pattern; list the module names"
-    if unknown := set(raw.get("modules_to_save") or ()) - set(TABLES):
+    if unknown := set(config.modules_to_save or ()) - set(TABLES):
         return f"it replaces {min(unknown)}; only {' and '.join(TABLES)} can be"
     theirs = config.base_model_name_or_path
     if theirs and PurePosixPath(theirs).name != PurePosixPath(base).name:

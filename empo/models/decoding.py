@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from tokenizers.decoders import DecodeStream
-from transformers import DynamicCache
 
+from empo.models.cache import roomy_cache
 from empo.models.encoding import Encoder
 from empo.models.engine import Row, Step
 from empo.models.lora import Blend
@@ -55,11 +55,10 @@ class Voice:
         """What of `text` is certain: no stop string, no start of one, no blank end."""
         if not self.text:
             text = text.lstrip()
-        for stop in self.row.stop:
-            if (at := text.find(stop)) >= 0:
-                self.held = ""
-                self.stopped_by = "stop"
-                return self._show(text[:at].rstrip())
+        if found := [at for stop in self.row.stop if (at := text.find(stop)) >= 0]:
+            self.held = ""
+            self.stopped_by = "stop"
+            return self._show(text[: min(found)].rstrip())
         keep = len(text.rstrip())
         for stop in self.row.stop:
             for size in range(min(len(stop) - 1, len(text)), 0, -1):
@@ -105,7 +104,7 @@ class Decoder:
         pass_ = _Pass(self.model, [voice.ids for voice in voices])
         first = None
         live = voices
-        while live:
+        while True:
             if stopped():
                 texts = {voice.index: voice.end("cancelled") for voice in live}
             else:
@@ -115,11 +114,14 @@ class Decoder:
             first = now if first is None else first
             ended = {v.index: _reply(v, now, first) for v in live if v.stopped_by}
             yield Step({row: text for row, text in texts.items() if text}, ended)
-            if ended and (left := [i for i, v in enumerate(live) if not v.stopped_by]):
+            left = [i for i, voice in enumerate(live) if not voice.stopped_by]
+            if not left:
+                return
+            if ended:
                 kept = torch.tensor(left, device=self.device)
                 self.blend.keep(kept)
                 pass_.keep(kept)
-            live = [voice for voice in live if not voice.stopped_by]
+            live = [live[i] for i in left]
             pass_.feed([voice.ids[-1] for voice in live])
 
 
@@ -153,7 +155,7 @@ class _Pass:
             gaps = torch.tensor(pads, device=device)[:, None]
             self.mask = (self.positions >= gaps).long()
             self.positions = (self.positions - gaps).clamp(min=0)
-        self.cache = DynamicCache()
+        self.cache = roomy_cache()
 
     def logits(self) -> torch.Tensor:
         """The logits of the next token, (rows, vocabulary); moves the batch on."""

@@ -156,6 +156,7 @@ def _fetch(stack: Stack, report: Report) -> None:
 def _load_base(
     folder: Path, quantisation: Quantisation, gpu: bool, context: int | None
 ) -> tuple[PreTrainedModel, Encoder]:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -164,11 +165,17 @@ def _load_base(
     if quantisation != "none":
         options["quantization_config"] = _quantised(quantisation)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, device_map="cuda" if gpu else "cpu", **options
+            folder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            device_map="cuda" if gpu else "cpu",
+            **options,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (
+        OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError
+    ) as error:  # fmt: skip
         reason = str(error).strip().splitlines()[0][:200]
         raise StackError(f"The base in {folder} cannot be loaded: {reason}") from error
     model.eval().requires_grad_(False)

@@ -46,6 +46,8 @@ class LocalEngine:
         self.tensor_bytes = dict(tensor_bytes)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(max_waiting)
         self._running = 0
+        self._door = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
 
@@ -53,10 +55,7 @@ class LocalEngine:
         """See `Engine.stream`."""
         self._check(rows)
         job = _Job(tuple(rows), cancel or threading.Event())
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise Busy("Too many people are asking at once; try again in a moment.") from None
+        self._enter(job)
         try:
             while (item := job.out.get()) is not _END:
                 if isinstance(item, BaseException):
@@ -69,14 +68,24 @@ class LocalEngine:
         return self._jobs.qsize() + self._running
 
     def close(self) -> None:
+        with self._door:
+            self._closed = True
         self._jobs.put(None)
         self._thread.join()
+
+    def _enter(self, job: _Job) -> None:
+        # Nobody may come in behind the one who closes: there is no one left to serve them.
+        with self._door:
+            if self._closed:
+                raise UsageError("The models have been unloaded; reload the page.")
+            try:
+                self._jobs.put_nowait(job)
+            except queue.Full:
+                raise Busy("Too many people are asking at once; try again in a moment.") from None
 
     def _check(self, rows: Sequence[Row]) -> None:
         if not rows:
             raise UsageError("There is nothing to answer: no model was chosen.")
-        if not self._thread.is_alive():
-            raise UsageError("The models have been unloaded; reload the page.")
         for row in rows:
             check_sampling(row.sampling)
             if not row.messages or not row.messages[-1].text.strip():

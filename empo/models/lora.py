@@ -3,8 +3,8 @@
 For a linear layer W with adapters a = 1..k of rank r_a, stack A = [A_1; ...; A_k] and
 B = [s_1 B_1 ... s_k B_k]; then y = W x + B (m * (A x)), where m holds, per row, the weight of each
 adapter, repeated r_a times. No gather, no loop over adapters, nothing that depends on data. Layers
-that read the same input (q, k, v; gate, up) are computed together: W and A are one matrix, so a
-voice more costs one small product, not a kernel for each of them.
+that read the same input (q, k, v; gate, up) are computed together, one W, one A and one
+block-diagonal B for all of them, so that the adapters cost two small products a group.
 """
 
 from __future__ import annotations
@@ -78,28 +78,27 @@ class Projections:
         first = members[0].weight
         dtype = first.dtype if first.is_floating_point() else torch.bfloat16
         pairs = [[lora[name] for name in blend.names if name in lora] for lora in loras]
-        a = torch.cat([pair.a for own in pairs for pair in own]).to(first.device, dtype)
+        self.a = torch.cat([pair.a for own in pairs for pair in own]).to(first.device, dtype)
         # (rank, out) of each member, scaled and transposed.
-        b = [torch.cat([p.b * p.scale for p in own], dim=1).T.to(a) for own in pairs]
+        bs = [torch.cat([p.b * p.scale for p in own], dim=1).T.to(self.a) for own in pairs]
         # One product for all is worth its zeros only where ranks are small and W is not quantised.
         plain = all(type(member) is nn.Linear for member in members)
-        self.fused = plain and self.rank * 2 <= sum(self.sizes)
+        self.fused = plain and sum(self.ranks) * 2 <= sum(self.sizes)
         if self.fused:
-            self._fuse(members, a, torch.block_diag(*b))
+            self._fuse(members)
+            self.b = torch.block_diag(*bs)
         else:
-            self.members, self.a, self.bs = list(members), a, b
+            self.members, self.bs = list(members), bs
         self._input: torch.Tensor | None = None
         self._outputs: tuple[torch.Tensor, ...] = ()
         self._left = 0
 
-    def _fuse(self, members: Sequence[nn.Linear], a: torch.Tensor, b: torch.Tensor) -> None:
-        """One matrix [W; A]; the members' own weights become views of it."""
-        self.weight = torch.cat([*(member.weight.data for member in members), a])
-        self.b = b
-        self.width = sum(self.sizes)
+    def _fuse(self, members: Sequence[nn.Linear]) -> None:
+        """One W for all members; their own weights become views of it."""
+        self.weight = torch.cat([member.weight.data for member in members])
         self.bias = None
         if any(member.bias is not None for member in members):
-            self.bias = self.weight.new_zeros(self.width + self.rank)
+            self.bias = self.weight.new_zeros(sum(self.sizes))
         start = 0
         for member, size in zip(members, self.sizes, strict=True):
             rows = slice(start, start := start + size)
@@ -123,13 +122,11 @@ class Projections:
         mask = self.blend.mask(self.ranks)
         if not self.fused:
             return self._compute_apart(x, mask)
-        if mask is None:
-            bias = None if self.bias is None else self.bias[: self.width]
-            return functional.linear(x, self.weight[: self.width], bias).split(self.sizes, -1)
-        both = functional.linear(x, self.weight, self.bias).flatten(0, 1)
-        low = (both[:, self.width :].unflatten(0, x.shape[:2]) * mask).flatten(0, 1)
-        out = torch.addmm(both[:, : self.width], low.to(self.b.dtype), self.b)
-        return out.unflatten(0, x.shape[:2]).split(self.sizes, -1)
+        out = functional.linear(x, self.weight, self.bias)
+        if mask is not None:
+            low = functional.linear(x, self.a).mul_(mask)
+            out.flatten(0, 1).addmm_(low.flatten(0, 1), self.b)
+        return out.split(self.sizes, -1)
 
     def _compute_apart(
         self, x: torch.Tensor, mask: torch.Tensor | None
@@ -185,7 +182,9 @@ class RowTable(nn.Module):
         if self.blend.weights is None:
             return [(self.tables[0], [1.0] * rows, list(range(rows)))]
         own = self.blend.weights[:, self.columns]
-        shares = torch.cat([1 - own.sum(1, keepdim=True), own], dim=1).T.tolist()
+        rest = 1 - own.sum(1, keepdim=True)
+        rest[rest.abs() < 1e-6] = 0  # what rounding leaves of 0.7 + 0.2 + 0.1
+        shares = torch.cat([rest, own], dim=1).T.tolist()
         parts = []
         for table, share in zip(self.tables, shares, strict=True):
             if used := [row for row, weight in enumerate(share) if weight]:
@@ -200,8 +199,11 @@ class RowTable(nn.Module):
         shape = (*x.shape[:2], size or self.tables[0].shape[1])
         out = torch.zeros(shape, device=x.device, dtype=self.tables[0].dtype)
         for table, weights, rows in parts:
-            read = self._wide(self._read(table, x[rows]))
-            out[rows] += read * torch.tensor(weights).to(read)[:, None, None]
+            read = self._read(table, x[rows])
+            out[rows, :, : read.shape[-1]] += read * torch.tensor(weights).to(read)[:, None, None]
+        # Only now: a negative share would turn a -inf of its table into +inf.
+        for table, _, rows in parts if self.is_head else ():
+            out[rows, :, table.shape[0] :] = -torch.inf
         return out
 
     def _read(self, table: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -240,7 +242,7 @@ def install(model: nn.Module, adapters: Sequence[Adapter]) -> Blend:
 
 
 def _groups(targets: Mapping[str, object]) -> Iterator[list[str]]:
-    """Target modules, those with one input together; siblings without adapters come along."""
+    """Target modules, those with one input together."""
     done: set[str] = set()
     for name in targets:
         if name in done:
@@ -271,9 +273,15 @@ def _install_table(model: nn.Module, adapters: Sequence[Adapter], table: str, bl
     own = {a.name: a.tables[table] for a in adapters if table in a.tables}
     if not own:
         return
-    name = next(name for name, _ in model.named_modules() if name.split(".")[-1] == table)
-    base = model.get_submodule(name)
+    found = [name for name, _ in model.named_modules() if name.split(".")[-1] == table]
+    base = model.get_submodule(found[0]) if found else None
+    # A subclass computes more than a look-up or a product (Gemma scales its embeddings).
+    if type(base) not in (nn.Embedding, nn.Linear):
+        raise StackError(
+            f"The adapter {min(own)}: it brings its own {table}, and the base's is none that can "
+            "be exchanged by row."
+        )
     for adapter, weights in own.items():
         if weights.shape[1] != base.weight.shape[1] or weights.shape[0] < base.weight.shape[0]:
             raise StackError(f"The adapter {adapter}: its {table} does not fit the base's.")
-    model.set_submodule(name, RowTable(base, own, blend))
+    model.set_submodule(found[0], RowTable(base, own, blend))

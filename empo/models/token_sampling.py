@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 
 import torch
 from transformers import (
@@ -32,7 +32,7 @@ class Draw:
         self.generator = torch.Generator().manual_seed(sampling.seed)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _filters(settings: Sampling) -> LogitsProcessorList:
     filters = LogitsProcessorList()
     if settings.repetition_penalty != 1.0:
