@@ -93,7 +93,12 @@ def test_stop_on_the_embedded_models(visit: Callable[..., Watched]) -> None:
 
 
 def test_eight_visitors_share_the_engine_without_mixing(visit: Callable[..., Watched]) -> None:
-    messages = [f"I am visitor {n} and I have {n + 2} cats." for n in range(4)]
+    messages = [
+        "I won the race yesterday!",
+        "My best friend moved away and I miss her every day.",
+        "Someone scratched my new car.",
+        "I have to give a speech tomorrow.",
+    ]
     pages = [visit() for _ in range(8)]
     for number, page in enumerate(pages):
         page.say(messages[number % 4])

@@ -16,6 +16,7 @@ from empo.models.engine import Engine, Row, Step
 from empo.models.stacks import load_stack
 from empo.settings import settings
 from empo.types import Sampling
+from empo.ui.compare_tab import as_sampling
 from empo.ui.control import Running
 from empo.ui.handlers import Asked, Handlers, Screen
 from empo.ui.services import EngineHolder, Services
@@ -153,6 +154,29 @@ def test_a_failed_engine_is_said_and_the_message_kept() -> None:
     screen = last(h.send("hello", asked()))
     assert screen.view["notice"] == "The adapter sft is broken; train it again."
     assert screen.box == "hello"
+
+
+def test_a_mistake_of_ours_does_not_hang_the_page(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(EchoEngine):
+        def stream(
+            self, rows: Sequence[Row], cancel: threading.Event | None = None
+        ) -> Iterator[Step]:
+            yield next(super().stream(rows, cancel))
+            raise ValueError("a secret detail")
+
+    h = handlers(Broken(load_stack("nano")))
+    screen = last(h.send("hello there", asked()))
+    assert "Something went wrong here" in screen.view["notice"]
+    assert (screen.view["running"], screen.box) == (False, "hello there")
+    assert "a secret detail" not in json.dumps(screen.view) and "a secret detail" in caplog.text
+    assert len(h.services.line) == 0
+
+
+def test_settings_from_sliders_are_numbers_of_their_kind() -> None:
+    found = as_sampling(2, 1, 1, 60.0, 7)
+    assert found == Sampling(2.0, 1.0, repetition_penalty=1.0, max_new_tokens=60, seed=7)
+    kinds = [type(v) for v in (found.temperature, found.top_p, found.max_new_tokens)]
+    assert kinds == [float, float, int]
 
 
 def test_a_message_sent_while_the_models_load_is_answered_when_they_are() -> None:

@@ -275,12 +275,12 @@ class CompareTab:
 def as_sampling(
     temperature: float, top_p: float, penalty: float, tokens: float, seed: float
 ) -> Sampling:
-    """Settings as the sliders give them; whole numbers may come as 60.0."""
+    """Settings as the sliders give them: a temperature may come as 2, a whole number as 60.0."""
     whole = {"max_new_tokens": tokens, "seed": seed}
     return Sampling(
-        temperature=temperature,
-        top_p=top_p,
-        repetition_penalty=penalty,
+        temperature=float(temperature),
+        top_p=float(top_p),
+        repetition_penalty=float(penalty),
         **{k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in whole.items()},
     )
 

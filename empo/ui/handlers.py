@@ -6,6 +6,7 @@ None stay as they are.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -126,10 +127,16 @@ class Handlers:
         """A turn; a problem becomes one sentence, and the message goes back into its box."""
         try:
             yield from self._turn(check_message(text), start, asked)
+            return
         except EmpoError as error:
-            kept = text if len(text) <= talk.MAX_CHARACTERS else ""
-            shown = self.show(asked.conversation, asked.columns, str(error))
-            yield Screen(shown, self.chart(asked.conversation), kept)
+            notice = str(error)
+        except Exception:
+            # A mistake of ours: it goes to the log whole, and the page must not hang on it.
+            logging.getLogger(__name__).exception("a turn failed")
+            notice = "Something went wrong here, and your message is back in its box: try again."
+        kept = text if len(text) <= talk.MAX_CHARACTERS else ""
+        shown = self.show(asked.conversation, asked.columns, notice)
+        yield Screen(shown, self.chart(asked.conversation), kept)
 
     def _turn(self, text: str, start: Conversation, asked: Asked) -> Iterator[Screen]:
         columns = asked.columns
