@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,9 @@ def test_the_lexicon_comes_from_the_argument_the_setting_or_the_data_folder(
     assert valence("good").vad.valence == 0.9
     with pytest.raises(DataError, match="cannot be read"):
         ValenceMeter.from_settings(tmp_path / "missing.txt")
+
+
+def test_a_book_takes_no_longer_than_its_beginning() -> None:
+    start = time.process_time()
+    assert vader("so sorry " * 20000) == vader(("so sorry " * 20000)[:4000])
+    assert time.process_time() - start < 5

@@ -4,6 +4,7 @@
     python -m train.scorer --resume      the same, from the emotion stage saved in --work
     python -m train.scorer --listener    only recompute what a typical human listener scores
     python -m train.scorer --evaluate    the figures of the model card as tables (--json: as JSON)
+    python -m train.scorer --rounding    what few-bit weights cost, on validation rows
 
 Data come from EMPO_DATA: epitome_{train,val,test}.csv.gz, EmpatheticDialogues, and, for the
 in-domain check, the recorded replies. Training needs requirements-train.txt (MiniLM, onnx).
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from empo.data.dialogues import load_split
 from empo.data.emotions import EMOTIONS
 from empo.settings import ROOT, settings
+from empo.types import MECHANISMS
 from train.recipe import load_recipe, rooted
 from train.scoring import data
 from train.scoring.recipe import ScorerRecipe
@@ -44,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         found = figures(out, folder)
         print(json.dumps(found, indent=1) if args.json else as_table(found))
+        return
+    if args.rounding:
+        _rounding(recipe, folder, out, args.work)
         return
     if not args.listener:
         _train(recipe, folder, out, args.work, args.resume)
@@ -156,6 +161,30 @@ def publish(
     (out / "scorer.json").write_text(text + "\n", "utf-8")
 
 
+def _rounding(recipe: ScorerRecipe, folder: Path, out: Path, work: Path) -> None:
+    """Print validation accuracy with the float32 weights of the last run, and as shipped."""
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import BertConfig
+
+    from train.scoring import fit, quantise
+    from train.scoring.encoding import encode_pairs
+    from train.scoring.minilm import minilm
+    from train.scoring.network import Network
+
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    base = BertConfig.from_pretrained(minilm(recipe.base, recipe.base_sha256))
+    base.vocab_size, base.max_position_embeddings = tokenizer.get_vocab_size(), recipe.positions
+    network = Network(base, len(EMOTIONS)).eval()
+    network.load_state_dict(torch.load(work / "epitome.pt", weights_only=True))
+    rows = encode_pairs(tokenizer, data.read_epitome(folder, "val"), recipe.post, recipe.reply)
+    plain = fit.accuracy(network, rows)
+    with quantise.rounded(network, ENCODER_BITS):
+        shipped = fit.accuracy(network, rows)
+    for name, a, b in zip(MECHANISMS, plain, shipped, strict=True):
+        print(f"{name}: accuracy {a:.3f} in float32, {b:.3f} as shipped")
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m train.scorer",
@@ -168,6 +197,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="start after the emotion stage")
     parser.add_argument("--listener", action="store_true", help="only the typical listener")
     parser.add_argument("--evaluate", action="store_true", help="only measure; train nothing")
+    parser.add_argument("--rounding", action="store_true", help="only what few bits cost")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     return parser.parse_args(argv)
 

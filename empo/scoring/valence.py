@@ -18,6 +18,8 @@ from empo.types import Valence
 if TYPE_CHECKING:
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+# VADER's time grows with the square of the length: a book would take hours.
+MAX_CHARACTERS = 4000
 LEXICON_NAMES = ("nrc_vad_lexicon.txt", "nrc_vad_lexicon.txt.gz", "NRC-VAD-Lexicon.txt")
 
 
@@ -60,10 +62,14 @@ def _analyser() -> SentimentIntensityAnalyzer:
 
 
 def vader(text: str) -> float | None:
-    """VADER compound score of `text` in -1..1; None where no word of it is in the lexicon."""
+    """VADER compound score of `text` in -1..1; None where no word of it is in the lexicon.
+
+    Of a text longer than `MAX_CHARACTERS` the beginning is measured.
+    """
     from vaderSentiment.vaderSentiment import SentiText
 
     analyser = _analyser()
+    text = text[:MAX_CHARACTERS]
     known = any(word.lower() in analyser.lexicon for word in SentiText(text).words_and_emoticons)
     if not known and not any(character in analyser.emojis for character in text):
         return None

@@ -24,9 +24,9 @@ from train.scoring.recipe import ScorerRecipe
 
 BATCH = 32
 TEMPERATURES = [1.05**step for step in range(-20, 40)]
-THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 WINDOWS = (0, 1, 2, 3, 5)
-GAPS = (0, 1, 3, 6)
+GAPS = (0, 1, 3, 6, 10)
 
 
 def calibrate(

@@ -107,6 +107,17 @@ def pair_loss(
     return levels + stage.rationale_weight * (tokens * real).sum() / real.sum()
 
 
+def accuracy(network: Network, rows: Sequence[EncodedPair], size: int = 32) -> list[float]:
+    """The share of `rows` whose level is the likeliest one, for each mechanism."""
+    right = []
+    with torch.inference_mode(), parametrize.cached():
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            output, _ = forward_pairs(network, batch)
+            right.append(output.levels.argmax(-1) == torch.tensor([row.levels for row in batch]))
+    return torch.cat(right).float().mean(0).tolist()
+
+
 def class_weights(pairs: Sequence[EncodedPair], rarity: float) -> Tensor:
     """(mechanisms, 3): frequency ** -rarity, scaled so that the mean over the rows is 1."""
     labels = torch.tensor([pair.levels for pair in pairs])
