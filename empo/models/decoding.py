@@ -59,12 +59,13 @@ class Voice:
             self.held = ""
             self.stopped_by = "stop"
             return self._show(text[: min(found)].rstrip())
-        keep = len(text.rstrip())
+        keep = len(text)
         for stop in self.row.stop:
             for size in range(min(len(stop) - 1, len(text)), 0, -1):
                 if text.endswith(stop[:size]):
                     keep = min(keep, len(text) - size)
                     break
+        keep = len(text[:keep].rstrip())
         self.held = text[keep:]
         return self._show(text[:keep])
 

@@ -131,8 +131,9 @@ def _folder(stack: Stack, source: Source) -> Path:
 
 def _fetch(stack: Stack, report: Report) -> None:
     """Download what is not here from the Hub, safetensors only."""
-    lacking = missing(stack)
-    for item in lacking:
+    for item in missing(stack):
+        if item.source.folder:
+            continue  # a local folder that lacks something: said below
         report(f"Downloading {item.source.path}", 0.05)
         try:
             from huggingface_hub import snapshot_download
@@ -149,7 +150,7 @@ def _fetch(stack: Stack, report: Report) -> None:
     if still := missing(stack):
         raise StackError(
             f"The stack {stack.name}: {still[0].role} ({still[0].source.path}) has no safetensors "
-            "with its configuration; only safetensors are loaded."
+            "with its configuration; only safetensors are loaded, for a pickle can run code."
         )
 
 
