@@ -220,7 +220,8 @@ function edit(card, turn) {
 function keep(v) {
   try {
     if (v.keep && v.keep.exchanges.length) {
-      sessionStorage.setItem(KEEP, JSON.stringify({ conversation: v.keep, columns: v.columns }));
+      const kept = { conversation: v.keep, columns: v.columns, query: location.search };
+      sessionStorage.setItem(KEEP, JSON.stringify(kept));
     } else if (restored && !v.example) {
       sessionStorage.removeItem(KEEP);
     }
@@ -229,14 +230,20 @@ function keep(v) {
   }
 }
 
+// A conversation kept under this very address comes back. A link's settings are taken over either
+// way; its models and message only where there is nothing to come back to.
 function restore() {
   restored = true;
+  let kept = null;
   try {
-    const kept = sessionStorage.getItem(KEEP);
-    if (kept) trigger("restore", JSON.parse(kept));
+    kept = JSON.parse(sessionStorage.getItem(KEEP));
   } catch (error) {
     /* as above */
   }
+  const query = Object.fromEntries(new URLSearchParams(location.search));
+  const back = kept && kept.query === location.search;
+  if (Object.keys(query).length) trigger("opened", { query, fresh: !back });
+  if (back) trigger("restore", kept);
 }
 
 function draw() {

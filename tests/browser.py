@@ -78,9 +78,10 @@ class Watched:
         self.page.press("#say textarea", "Enter")
 
     def answered(self, turns: int) -> None:
-        """Wait until that many turns are there and nothing runs."""
+        """Wait until that many turns are there, not the example's, and nothing runs."""
         self.page.wait_for_function(
             "n => document.querySelectorAll('#compare .turn').length === n"
+            " && document.querySelector('#compare .example').hidden"
             " && !document.body.classList.contains('empo-running')",
             arg=turns,
         )

@@ -44,6 +44,13 @@ def test_two_systems_are_joined_by_dialogue_and_human_reply(tmp_path: Path) -> N
     with gzip.open(tmp_path / "recorded_replies_dpo_d270.csv.gz", "wt", encoding="utf-8") as file:
         file.write(HEAD + f'0~"{short}"~Sorry!~sad~I feel for you.\n')
     assert list(find_files(tmp_path)) == ["sft", "dpo"]
+    alone = tmp_path / "recorded_replies_dpo_d270.csv.gz"
+    assert find_files(alone) == {"dpo": alone}
+    published = tmp_path / "preds_dlrxxx30x_zephyr-7b-sft-full_epi.txt"
+    published.touch()
+    assert list(find_files(tmp_path)) == ["base-short", "sft", "dpo"]
+    published.unlink()
+    assert find_files(tmp_path / "absent.csv") == {}
     first, second = recorded(tmp_path)
     assert first.replies == {"sft": "That hurts.", "dpo": "I feel for you."}
     assert (first.human, first.emotion, second.replies) == ("Sorry!", "sad", {"sft": "Oh."})

@@ -78,6 +78,7 @@ def test_wrong_starts_are_one_sentence(capsys: pytest.CaptureFixture[str], tmp_p
     for options, code, words in (
         (["--stack", "nobody"], 2, "There is no stack “nobody”"),
         (["--stack", str(broken)], 1, "x.yaml is not YAML"),
+        (["--replies", str(broken)], 2, "There are no recorded replies"),
         (["--host", "256.1.1.1"], 1, "cannot be used"),
     ):
         assert main(["--engine", "echo", "--port", str(free_port()), *options]) == code

@@ -32,7 +32,7 @@ def handlers(
     stack = load_stack("nano")
     holder = EngineHolder(lambda report: engine or EchoEngine(stack))
     holder.load_here()
-    services = Services(stack, holder, settings(), Line(limit), Running())
+    services = Services(stack, holder, settings(), Line(limit), Running(), settings().data_dir)
     return Handlers(services, Cast(stack, {"sft": "ab12cd34"}), opening)
 
 

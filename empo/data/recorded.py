@@ -32,6 +32,13 @@ SYSTEMS: dict[str, ModelSpec] = {
     "recorded_replies_sft_124": ModelSpec("sft", "SFT", "taught by examples", "sft"),
     "recorded_replies_dpo_d270": ModelSpec("dpo", "DPO", "taught by preferences", "dpo"),
 }
+# The same files as the paper's repository names them, in the same order.
+PUBLISHED = (
+    "preds_dlrxxx_zephyr-7b-sft-full_epi.txt",
+    "preds_dlrxxx30x_zephyr-7b-sft-full_epi.txt",
+    "preds_dlr1e6m1000_zephyr-7b-sft-full124_epi.txt",
+    "preds_dlr1e6m1000_zephyr-7b-sft-full124_d270_epi.txt",
+)
 _NEEDED = ("chat_templates", "gen_targets", "emotions", "gens")
 _PART = re.compile(r"<\|(system|user|assistant)\|>\n(.*?)(?=</s>\n<\||</s>\n?$|\Z)", re.DOTALL)
 _FIELD_LIMIT = 1_000_000  # characters of one cell; a rendered prompt has a few thousand
@@ -121,11 +128,15 @@ def parse_prompt(rendered: str) -> tuple[str | None, tuple[Turn, ...]]:
     return system, turns
 
 
-def find_files(folder: Path) -> dict[str, Path]:
-    """Model name → its file of recorded replies in `folder`, in the order of the columns."""
+def find_files(place: Path) -> dict[str, Path]:
+    """Model name → its file of recorded replies in the folder `place`, in the order of the columns.
+
+    `place` may also be one such file. Names as `fetch` gives them, or as the paper's repository.
+    """
     found = {}
-    for stem, spec in SYSTEMS.items():
-        for path in (folder / f"{stem}.csv", folder / f"{stem}.csv.gz"):
+    for (stem, spec), published in zip(SYSTEMS.items(), PUBLISHED, strict=True):
+        for name in (f"{stem}.csv", f"{stem}.csv.gz", published):
+            path = place if place.name == name else place / name
             if path.is_file():
                 found[spec.name] = path
                 break
@@ -153,13 +164,13 @@ def join(files: Mapping[str, Sequence[RecordedReply]]) -> tuple[Recorded, ...]:
 
 
 @cache
-def recorded(folder: Path) -> tuple[Recorded, ...]:
-    """Everything recorded that lies in `folder`; empty where there is nothing.
+def recorded(place: Path) -> tuple[Recorded, ...]:
+    """Everything recorded in the folder or file `place`; empty where there is nothing.
 
     Raises:
         DataError: a file there is damaged.
     """
-    return join({model: read_replies(path) for model, path in find_files(folder).items()})
+    return join({model: read_replies(path) for model, path in find_files(place).items()})
 
 
 def search(

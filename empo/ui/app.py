@@ -6,10 +6,12 @@ import argparse
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import gradio as gr
 from starlette.middleware import Middleware
 
+from empo.data.recorded import find_files
 from empo.errors import EmpoError, UsageError
 from empo.models.engine import Engine
 from empo.models.fingerprint import short_hashes
@@ -55,31 +57,28 @@ def build(services: Services) -> gr.Blocks:
                 gr.Markdown(about(services.stack), elem_id="about")
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
         keep_true(page, services, top, compare.panel.facts)
-        _on_load(page, tabs, compare)
+        _open_tab(page, tabs)
     return page.queue(
         max_size=2 * services.line.limit, api_open=False, default_concurrency_limit=None
     )
 
 
-def _on_load(page: gr.Blocks, tabs: gr.Tabs, compare: CompareTab) -> None:
-    """`/?tab=about` opens that tab; a shared link fills the fields of Compare."""
+def _open_tab(page: gr.Blocks, tabs: gr.Tabs) -> None:
+    """`/?tab=about` opens that tab."""
 
     def tab(request: gr.Request) -> gr.Tabs:
         asked = request.query_params.get("tab", "")
         return gr.Tabs(selected=asked) if asked in TABS else gr.skip()
 
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-    page.load(tab, None, tabs, **quiet)
-    page.load(
-        compare.opened,
-        None,
-        [*compare.panel.settings, compare.stage, compare.box, compare.columns],
-        **quiet,
-    )
+    page.load(tab, None, tabs, show_progress="hidden", api_visibility="private", queue=False)
 
 
 def services_for(
-    stack: str, quantisation: Quantisation | None, engine: str, config: Settings
+    stack: str,
+    quantisation: Quantisation | None,
+    engine: str,
+    config: Settings,
+    replies: Path | None = None,
 ) -> Services:
     """The services of a page on `stack`; nothing is loaded yet.
 
@@ -94,6 +93,7 @@ def services_for(
         settings=config,
         line=Line(config.max_queue),
         running=Running(),
+        replies=replies or config.data_dir,
         hashes=hashes,
     )
 
@@ -137,6 +137,11 @@ def _options(argv: Sequence[str] | None, config: Settings) -> argparse.Namespace
         default="local",
         help="echo answers without any model, to try the page",
     )
+    parser.add_argument(
+        "--replies",
+        type=Path,
+        help="folder or file of the paper's recorded replies (default: where fetch puts them)",
+    )
     return parser.parse_args(argv)
 
 
@@ -161,7 +166,14 @@ def serve(argv: Sequence[str] | None = None) -> None:
     config = settings()
     options = _options(argv, config)
     check_port(options.host, options.port)
-    services = services_for(options.stack, options.quantisation, options.engine, config)
+    if options.replies and not find_files(options.replies):
+        raise UsageError(
+            f"There are no recorded replies in {options.replies}; get them with "
+            "python -m empo fetch replies."
+        )
+    services = services_for(
+        options.stack, options.quantisation, options.engine, config, options.replies
+    )
     page = build(services)
     if config.zero_gpu:
         services.holder.load_here()

@@ -54,7 +54,7 @@ class CompareTab:
 
     def _live(self) -> str:
         services = self.handlers.services
-        there = bool(find_files(services.settings.data_dir))
+        there = bool(find_files(services.replies))
         return live_line(services.stack, gpus(), there)
 
     def _chart(self) -> None:
@@ -113,6 +113,13 @@ class CompareTab:
             concurrency_limit=None,
         )
         self._moves(self.replay.back.click, lambda a, _: h.live(a))
+        self.stage.opened(
+            self._opened,
+            None,
+            [*self.panel.settings, self.stage, self.box, self.columns],
+            **QUIET,
+            queue=False,
+        )
         self._keeps()
         self.stop.click(self._stop, **QUIET, queue=False)
         self.stage.halt(self._halt, **QUIET, queue=False)
@@ -172,19 +179,21 @@ class CompareTab:
             wire(button, kind)
         wire(self.keep.share, None)
 
-    def opened(self, request: gr.Request) -> dict[Component, Any]:
-        """What a shared link asks for, put into the page's fields."""
-        shared = read_shared(dict(request.query_params), self.handlers.cast.stack)
+    def _opened(self, event: gr.EventData) -> dict[Component, Any]:
+        """What a shared link asks for, put into the page's fields; see `restore` in the script."""
+        query = event.query if isinstance(event.query, dict) else {}
+        texts = {str(name): str(value) for name, value in query.items()}
+        shared = read_shared(texts, self.handlers.cast.stack)
         if shared is None:
             return {self.columns: gr.skip()}
         s = shared.sampling
         values = (s.temperature, s.top_p, s.repetition_penalty, s.max_new_tokens, s.seed)
-        return {
-            self.columns: shared.columns,
-            self.stage: self.handlers.show(None, shared.columns),
-            self.box: shared.message,
-            **dict(zip(self.panel.settings, (*values, shared.prompt), strict=True)),
-        }
+        found = dict(zip(self.panel.settings, (*values, shared.prompt), strict=True))
+        if event.fresh:
+            found[self.columns] = shared.columns
+            found[self.stage] = self.handlers.show(None, shared.columns)
+            found[self.box] = shared.message
+        return found
 
     def _situation(self, at: object) -> str:
         number = _whole(at)

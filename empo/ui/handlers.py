@@ -182,7 +182,7 @@ class Handlers:
         Raises:
             DataError: a file is damaged.
         """
-        return recorded(self.services.settings.data_dir)
+        return recorded(self.services.replies)
 
     def replay(self, number: int, asked: Asked) -> Screen:
         """Show a recorded situation; the live conversation waits."""

@@ -29,7 +29,7 @@ class Replay:
 
 def replay_panel(handlers: Handlers) -> Replay:
     """Build it inside the current Blocks; where nothing was fetched it says how to."""
-    there = bool(find_files(handlers.services.settings.data_dir))
+    there = bool(find_files(handlers.services.replies))
     with gr.Accordion("Recorded replies of the paper's 7B models", open=False, elem_id="replay"):
         if not there:
             gr.Markdown(_ABSENT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from empo.errors import EmpoError
@@ -95,4 +96,5 @@ class Services:
     settings: Settings
     line: Line
     running: Running
+    replies: Path  # folder or file of recorded replies
     hashes: dict[str, str] = field(default_factory=dict)  # by model; filled while loading
