@@ -87,6 +87,7 @@ def test_the_command_takes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out
     assert shown.startswith("own – My own")
     assert f"base: {tmp_path}/base (here" in shown
+    assert f"adapter a: {tmp_path}/pickle (missing)" in shown
     assert "adapter b: someone/never-downloaded (not on this machine" in shown
 
 

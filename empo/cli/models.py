@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 from empo.cli.terminal import megabytes, print_json
@@ -69,6 +70,13 @@ def describe(stack: Stack) -> dict[str, Any]:
     }
 
 
+def _where(part: dict[str, Any]) -> str:
+    if part["here"]:
+        return "here"
+    on_the_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", part["path"])
+    return "not on this machine: downloaded when it is used" if on_the_hub else "missing"
+
+
 def _memory(stack: Stack, quantisation: Quantisation, gpu: bool) -> int | None:
     """Bytes of tensors; None where not all files are here."""
     found = footprint(stack, quantisation, gpu)
@@ -81,8 +89,7 @@ def as_text(stack: dict[str, Any]) -> str:
     for model in stack["models"]:
         lines.append(f"  {model['model']:<6} {model['label']}, {model['plain']}")
     for part in stack["files"]:
-        where = "here" if part["here"] else "not on this machine: downloaded when it is used"
-        lines.append(f"  {part['role']}: {part['path']} ({where})")
+        lines.append(f"  {part['role']}: {part['path']} ({_where(part)})")
     needs = stack["memory_bytes"]
     if stack["here"]:
         figures = (f"{megabytes(needs[name])} {said}" for name, _, _, said in SETTINGS)
