@@ -257,7 +257,7 @@ function draw() {
   setText(notice, v.notice || (v.follow ? `Next, all voices go on from the reply of ${v.follow}.` : ""));
   drawHeads(v);
   drawTurns(v);
-  element.classList.toggle("running", v.running);
+  root.classList.toggle("still", v.example || Boolean(v.fixed));
   document.body.classList.toggle("empo-running", v.running);
   if (v.running && last !== shown.last && cards.get(last)) {
     cards.get(last).box.scrollIntoView({ block: "nearest", behavior: "smooth" });
