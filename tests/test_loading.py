@@ -30,6 +30,8 @@ from tests.tiny_models import (
     stack_of,
 )
 
+LINEARS = 8 * 7  # of nano: layers, and linear layers in each
+
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +55,10 @@ def stack(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def answers_in(quantisation: Quantisation) -> list[str]:
     engine = engine_of(load_stack("nano"), quantisation)
     assert (engine.quantisation, engine.device) == (quantisation, "cpu")
+    # As calculated, but for the rotary frequencies (twice 32) and the 4- and 8-bit code tables.
+    need = footprint(engine.stack, quantisation)
+    codes = LINEARS * (16 + 256) if quantisation == "nf4" else 0
+    assert need and engine.tensor_bytes["base"] == need.base + 4 * (2 * 32 + codes)
     rows = [row("My dog died last week.", spec.adapters) for spec in engine.stack.models]
     replies = answer(engine, rows)
     assert all(reply.text and reply.tokens for reply in replies)
@@ -130,22 +136,18 @@ def test_auto_is_nano_where_the_paper_s_files_are_not() -> None:
 
 
 def test_auto_is_the_largest_that_is_here_and_fits(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """nano and a stack beside it that is a little larger, with ever less memory."""
-    adapters = {name: save_adapter(base, tmp_path / name, 1, r=512) for name in "ab"}
-    big = stack_of(base, adapters)
+    """nano, a little less of it, a smaller stack, and the paper's, whose files are not here."""
     nano = load_stack("nano")
-    found = {"nano": nano, "tiny": big}
-    needs = {name: footprint(one, "none") for name, one in found.items()}
-    sizes = {name: need.total for name, need in needs.items() if need}
-    larger, smaller = sorted(sizes, key=sizes.__getitem__, reverse=True)
+    less = replace(nano, adapters={"sft": nano.adapters["sft"]})
+    found = {"nano": nano, "less": less, "tiny": stack_of(base, {}), "z": load_stack("zephyr-7b")}
     monkeypatch.setattr(loading, "stack_names", lambda: tuple(found))
     monkeypatch.setattr(loading, "load_stack", found.__getitem__)
-    monkeypatch.setattr(loading, "free_memory", lambda gpu: 2 * sizes[larger])
-    assert pick_stack("auto") is found[larger]
-    monkeypatch.setattr(loading, "free_memory", lambda gpu: sizes[larger])
-    assert pick_stack("auto") is (found[smaller] if sizes[smaller] * 1.15 < sizes[larger] else nano)
+    need = footprint(found["nano"], "none")
+    assert need and pick_stack("auto") is found["nano"]
+    monkeypatch.setattr(loading, "free_memory", lambda gpu: need.total)
+    assert pick_stack("auto") is found["tiny"], "what fits only just does not fit"
 
 
 def test_too_little_memory_is_one_sentence_with_the_fix(

@@ -73,7 +73,7 @@ def pick_stack(name: str) -> Stack:
     best, size = load_stack("nano"), 0
     for other in map(load_stack, stack_names()):
         need = footprint(other, "nf4" if gpu else "none", gpu)
-        if need and size < need.total * _ACTIVATIONS < free_memory(gpu):
+        if need and need.total > size and need.total * _ACTIVATIONS < free_memory(gpu):
             best, size = other, need.total
     return best
 
@@ -121,8 +121,18 @@ def _tensors(values: Any) -> list[torch.Tensor]:
         if isinstance(value, list | tuple):
             flat += [item for item in value if isinstance(item, torch.Tensor)]
         elif isinstance(value, torch.Tensor):
-            flat.append(value)
+            flat += [value, *_scales(value)]
     return flat
+
+
+def _scales(weight: torch.Tensor) -> list[torch.Tensor]:
+    """What bitsandbytes keeps beside a quantised weight: scales, and what scales the scales."""
+    beside = [getattr(weight, "SCB", None)]
+    state = getattr(weight, "quant_state", None)
+    while state is not None:
+        beside += [state.absmax, state.code]
+        state = state.state2
+    return [tensor for tensor in beside if tensor is not None]
 
 
 def _folder(stack: Stack, source: Source) -> Path:
