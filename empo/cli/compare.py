@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
     sampling = check_sampling(
         Sampling(**{name: getattr(args, name) for name in Sampling.__dataclass_fields__})
     )
-    text = sys.stdin.read(MAX_CHARACTERS * 200) if args.text == "-" else args.text
-    message = check_message(text)
+    message = check_message(_standard_input() if args.text == "-" else args.text)
     if args.prompt is not None:
         system_prompt(args.prompt, "base")
     ValenceMeter.from_settings()  # a lexicon that cannot be read is said now, not at the end
@@ -68,6 +67,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(as_text(found, specs))
     return 0
+
+
+def _standard_input() -> str:
+    """All of it, or far more than is taken; bytes that are no text are replaced."""
+    return sys.stdin.buffer.read(MAX_CHARACTERS * 200).decode("utf-8", "replace")
 
 
 def chosen(stack: Stack, names: str | None) -> tuple[ModelSpec, ...]:
