@@ -96,9 +96,10 @@ function drawTurns(v) {
   }
   v.turns.forEach((turn, at) => {
     let card = cards.get(turn.id);
-    if (!card || card.models !== turn.answers.map((a) => a.model).join()) {
+    const models = [v.fixed, ...turn.answers.map((a) => a.model)].join();
+    if (!card || card.models !== models) {
       if (card) card.box.remove();
-      card = newTurn(turn);
+      card = newTurn(turn, v.fixed);
       cards.set(turn.id, card);
     }
     if (root.children[at] !== card.box) root.insertBefore(card.box, root.children[at] || null);
@@ -106,12 +107,12 @@ function drawTurns(v) {
   });
 }
 
-function newTurn(turn) {
+function newTurn(turn, fixed) {
   const box = make("article", "turn");
   const said = make("div", "said");
   const text = make("p", "message");
   const tools = make("span", "tools");
-  said.append(make("span", "who", "You"), text, tools);
+  said.append(make("span", "who", fixed ? "Speaker" : "You"), text, tools);
   const replies = make("div", "replies");
   const line = make("p", "pace");
   const follow = make("p", "follows");
@@ -119,7 +120,7 @@ function newTurn(turn) {
   replies.style.setProperty("--columns", answers.length);
   replies.append(...answers.map((a) => a.box));
   box.append(follow, said, replies, line);
-  const models = turn.answers.map((a) => a.model).join();
+  const models = [fixed, ...turn.answers.map((a) => a.model)].join();
   return { box, text, tools, line, follow, answers, models, told: new Set() };
 }
 

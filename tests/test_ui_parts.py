@@ -176,6 +176,12 @@ def test_the_mood_chart_draws_each_measured_value_once() -> None:
     assert len(re.findall(r'stroke-width="2.5"', chart)) == 1
 
 
+def test_a_chart_without_values_says_so_and_a_recorded_one_names_its_speaker() -> None:
+    empty = mood_chart([exchange(1, None, None)], {}, who="speaker")
+    assert "nothing measured yet" in empty and "speaker</li>" in empty
+    assert "nothing measured yet" not in mood_chart([exchange(1, None, 0.0)], {})
+
+
 def test_names_in_a_chart_are_escaped() -> None:
     chart = mood_chart([exchange(1, 0.1, 0.2, hurt="<img src=x onerror=alert(1)>")], {})
     assert "<img" not in chart and "&lt;img" in chart

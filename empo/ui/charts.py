@@ -31,13 +31,15 @@ class Series:
     values: tuple[float | None, ...]
 
 
-def mood_series(path: Sequence[Exchange], colours: Mapping[str, str]) -> tuple[Series, ...]:
-    """The user's line and one for every model that spoke, over the turns of `path`."""
+def mood_series(
+    path: Sequence[Exchange], colours: Mapping[str, str], who: str = YOU
+) -> tuple[Series, ...]:
+    """The user's line, called `who`, and one for every model that spoke, over the turns."""
     names: dict[str, str] = {}
     for exchange in path:
         for answer in exchange.answers:
             names.setdefault(answer.model, answer.label)
-    lines = [Series(YOU, "var(--user, #4A453F)", tuple(e.valence.vader for e in path))]
+    lines = [Series(who, "var(--user, #4A453F)", tuple(e.valence.vader for e in path))]
     for model, label in names.items():
         values = tuple(_said(exchange, model) for exchange in path)
         lines.append(Series(label, colours.get(model, "#8C8279"), values))
@@ -51,9 +53,9 @@ def _said(exchange: Exchange, model: str) -> float | None:
     return None
 
 
-def mood_chart(path: Sequence[Exchange], colours: Mapping[str, str]) -> str:
+def mood_chart(path: Sequence[Exchange], colours: Mapping[str, str], who: str = YOU) -> str:
     """The figure "Mood over the conversation": legend, picture, reading line and numbers."""
-    series = mood_series(path, colours)
+    series = mood_series(path, colours, who)
     head = "<h3>Mood over the conversation</h3>"
     if not path:
         return (
@@ -79,6 +81,11 @@ def _picture(series: Sequence[Series]) -> str:
             _line(
                 number, line, turns, (number - (len(series) - 1) / 2) * _dodge(turns, len(series))
             )
+        )
+    if not any(value is not None for line in series for value in line.values):
+        parts.append(
+            f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{_y(0.4):.1f}" text-anchor="middle" '
+            'font-size="12" fill="var(--muted, #655e55)">nothing measured yet</text>'
         )
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '

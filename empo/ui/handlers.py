@@ -195,7 +195,7 @@ class Handlers:
         shown = replay.as_conversation(entries[number])
         names = [answer.model for answer in shown.path()[-1].answers]
         screen = view(self.recorded_cast, names, shown, fixed=True)
-        chart = mood_chart(shown.path(), self.recorded_cast.colours)
+        chart = mood_chart(shown.path(), self.recorded_cast.colours, replay.WHO)
         return Screen(screen, chart, recorded=shown)
 
     def live(self, asked: Asked) -> Screen:

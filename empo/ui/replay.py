@@ -11,6 +11,7 @@ from empo.types import ModelSpec, Reply, Turn
 from empo.ui.turns import measured
 
 PROMPT = "as-published"
+WHO = "speaker"
 SPECS: dict[str, ModelSpec] = {
     HUMAN.name: HUMAN,
     **{spec.name: spec for spec in SYSTEMS.values()},

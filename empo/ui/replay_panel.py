@@ -52,6 +52,11 @@ def replay_panel(handlers: Handlers) -> Replay:
             visible=there,
             elem_id="replay-found",
         )
+        gr.Markdown(
+            "The human is the listener of EmpatheticDialogues. The systems ran under different "
+            "system prompts, so not every difference between them comes from training.",
+            visible=there,
+        )
         back = gr.Button("Back to the live models", size="sm", visible=there, elem_id="replay-back")
 
     def look(feeling: str, text: str) -> gr.Dropdown:
