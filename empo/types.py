@@ -68,7 +68,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished reply. `tokens` counts generated tokens without the end marker; times in seconds."""
+    """A finished reply; `tokens` counts the generated ones without the end marker, times in s."""
 
     model: str
     text: str

@@ -2,8 +2,9 @@
 
 distinct-n: Li, Galley, Brockett, Gao & Dolan 2016 (arXiv 1510.03055): different n-grams ÷ all
 n-grams over the whole corpus of replies. It falls as a corpus grows, so compare only as many
-replies with as many. Words are lower-cased runs of letters and digits (an apostrophe inside a word belongs
-to it) and single punctuation marks; `mean_words` counts white-space words, as a reader would.
+replies with as many. Words are lower-cased runs of letters and digits (an apostrophe inside a word
+belongs to it) and single punctuation marks; `mean_words` counts white-space words, as a reader
+would.
 """
 
 from __future__ import annotations
