@@ -134,6 +134,5 @@ def emotion(name: str) -> Emotion:
         return EMOTIONS[name]
     except KeyError:
         raise UsageError(
-            f"“{name}” is not one of the 32 emotions of EmpatheticDialogues: "
-            f"{', '.join(EMOTIONS)}."
+            f"“{name}” is not one of the 32 emotions of EmpatheticDialogues: {', '.join(EMOTIONS)}."
         ) from None
