@@ -204,7 +204,7 @@ def test_tables_blend_with_the_layers(paper: Case, weights: dict[str, float]) ->
 
 
 def test_shares_that_add_up_but_for_rounding_leave_no_base(paper: Case) -> None:
-    paper.engine.decoder.blend.use([{"sft": 0.9, "dpo": 0.1}], "cpu")
+    paper.engine.decoder.blend.use([{"sft": -0.17, "dpo": 1.17}], "cpu")
     parts = paper.engine.decoder.model.lm_head._parts(1)
     assert len(parts) == 2
 

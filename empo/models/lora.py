@@ -183,7 +183,7 @@ class RowTable(nn.Module):
             return [(self.tables[0], [1.0] * rows, list(range(rows)))]
         own = self.blend.weights[:, self.columns]
         rest = 1 - own.sum(1, keepdim=True)
-        rest[rest.abs() < 1e-6] = 0  # what rounding leaves of 0.7 + 0.2 + 0.1
+        rest[rest.abs() < 1e-6] = 0  # what rounding leaves of 1.17 - 0.17
         shares = torch.cat([rest, own], dim=1).T.tolist()
         parts = []
         for table, share in zip(self.tables, shares, strict=True):
