@@ -141,8 +141,60 @@ function newAnswer(turn, answer, at) {
     trigger("halt", { column: at }),
   );
   foot.append(length, stop, go);
-  box.append(name, text, foot);
-  return { box, text, length, go, stop };
+  const row = make("div", "gauges");
+  const gauges = [newGauge(), newGauge(), newGauge()];
+  row.append(...gauges.map((g) => g.box));
+  box.append(name, text, row, foot);
+  return { box, text, length, go, stop, gauges };
+}
+
+// A gauge keeps its nodes; only widths and words change, so that nothing moves.
+function newGauge() {
+  const box = make("div", "gauge");
+  box.setAttribute("role", "img");
+  const name = make("span", "of");
+  const word = make("span", "word");
+  const track = make("span", "track");
+  const level = make("i", "level");
+  const tick = make("i", "tick");
+  track.append(level, tick);
+  box.append(name, word, track);
+  return { box, name, word, track, level, tick };
+}
+
+function fillGauge(nodes, gauge, at) {
+  setText(nodes.name, gauge.name);
+  nodes.name.className = `of w w${at}`;
+  setText(nodes.word, gauge.word);
+  nodes.box.title = gauge.tip;
+  nodes.box.setAttribute("aria-label", gauge.tip);
+  nodes.level.style.width = `${100 * (gauge.share || 0)}%`;
+  nodes.box.classList.toggle("unmeasured", gauge.share === null);
+  nodes.tick.hidden = gauge.tick === null;
+  nodes.tick.style.left = `${100 * (gauge.tick || 0)}%`;
+}
+
+// The reply in pieces, the marked ones in spans of their own; all of it as text nodes.
+function fillText(nodes, answer) {
+  const key = JSON.stringify(answer.parts);
+  if (nodes.parts === key) return;
+  nodes.parts = key;
+  if (!answer.parts.some((part) => part.why.length)) {
+    nodes.text.textContent = answer.text;
+    return;
+  }
+  nodes.text.replaceChildren(
+    ...answer.parts.map((part) => {
+      // One span around the other, so that every mechanism draws its own underline.
+      let piece = document.createTextNode(part.text);
+      for (const n of part.why) {
+        const span = make("span", `w w${n}`);
+        span.append(piece);
+        piece = span;
+      }
+      return piece;
+    }),
+  );
 }
 
 function fillTurn(card, turn, v) {
@@ -153,7 +205,8 @@ function fillTurn(card, turn, v) {
   drawTools(card, turn, v);
   turn.answers.forEach((answer, at) => {
     const nodes = card.answers[at];
-    setText(nodes.text, answer.text);
+    fillText(nodes, answer);
+    answer.gauges.forEach((gauge, n) => fillGauge(nodes.gauges[n], gauge, n));
     const waits = !answer.done && !answer.text;
     nodes.box.classList.toggle("waits", waits);
     nodes.box.classList.toggle("writes", !answer.done);
@@ -258,6 +311,7 @@ function draw() {
   setText(notice, v.notice || (v.follow ? `Next, all voices go on from the reply of ${v.follow}.` : ""));
   drawHeads(v);
   drawTurns(v);
+  element.querySelector(".whyline").hidden = v.turns.length === 0;
   root.classList.toggle("still", v.example || Boolean(v.fixed));
   document.body.classList.toggle("empo-running", v.running);
   if (v.running && last !== shown.last && cards.get(last)) {
@@ -266,6 +320,13 @@ function draw() {
   shown.last = last;
   keep(v);
 }
+
+const why = element.querySelector("button.why");
+why.addEventListener("click", () => {
+  const on = element.classList.toggle("shows-why");
+  why.setAttribute("aria-pressed", String(on));
+  why.textContent = on ? "Hide why" : "Show why";
+});
 
 watch("value", draw);
 draw();

@@ -14,9 +14,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from empo.data.emotions import EMOTIONS
 from empo.errors import DataError, UsageError
 from empo.prompts import PROMPT_NAMES
-from empo.types import ModelSpec, Reply, Sampling, Stage, Turn, Valence
+from empo.types import MECHANISMS, ModelSpec, Reply, Sampling, Scores, Stage, Turn, Valence
 
 MAX_EXCHANGES = 200
 MAX_COLUMNS = 4
@@ -27,7 +28,8 @@ MAX_CHARACTERS = 30_000
 class Answer:
     """One voice's reply in an exchange. `reply` is None while it is still being written.
 
-    `adapter` is the short hash of the adapter that answered ("" for the base).
+    `adapter` is the short hash of the adapter that answered ("" for the base); `scores` None:
+    not measured.
     """
 
     model: str
@@ -38,6 +40,7 @@ class Answer:
     reply: Reply | None = None
     adapter: str = ""
     valence: Valence = field(default_factory=Valence)
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +252,24 @@ def _check(exchange: Exchange, known: Mapping[int, Exchange]) -> None:
         and 1 <= len(exchange.answers) <= MAX_COLUMNS
         and exchange.prompt in PROMPT_NAMES
         and all(len(text) <= MAX_CHARACTERS for text in texts)
+        and all(_sound(answer) for answer in exchange.answers)
     )
     if not sound:
         raise DataError(_DAMAGED)
+
+
+def _sound(answer: Answer) -> bool:
+    """Whether the scores could have been measured on this very text."""
+    scores = answer.scores or Scores()
+    found = [score for name in MECHANISMS if (score := scores.mechanism(name))]
+    shares = [share for score in found for share in score.probabilities]
+    shares += [guess.probability for guess in scores.emotion]
+    spans = [span for score in found for span in score.rationale]
+    return (
+        all(0 <= share <= 1 for share in shares)
+        and all(0 <= start < end <= len(answer.text) for start, end in spans)
+        and all(guess.name in EMOTIONS for guess in scores.emotion)
+    )
 
 
 def _has_column(exchange: Exchange | None, column: int | None) -> bool:

@@ -17,6 +17,7 @@ from empo.models.engine import Engine
 from empo.models.fingerprint import short_hashes
 from empo.models.inventory import choose_stack
 from empo.models.stacks import Stack
+from empo.scoring.scorer import load_scorer
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
 from empo.ui.about import about
@@ -24,6 +25,7 @@ from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
 from empo.ui.handlers import Handlers
 from empo.ui.headers import Guard
+from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.services import EngineHolder, Report, Services
 from empo.ui.status import header, keep_true
@@ -87,14 +89,17 @@ def services_for(
     """
     chosen = choose_stack(stack)
     hashes: dict[str, str] = {}
+    scorer = LiveScorer(load_scorer)
+    load = _loader(chosen, quantisation, engine, hashes, config.zero_gpu)
     return Services(
         stack=chosen,
-        holder=EngineHolder(_loader(chosen, quantisation, engine, hashes, config.zero_gpu)),
+        holder=EngineHolder(load, scorer.load_here),
         settings=config,
         line=Line(config.max_queue),
         running=Running(),
         replies=replies or config.data_dir,
         hashes=hashes,
+        scorer=scorer,
     )
 
 

@@ -186,6 +186,6 @@ def _table(series: Sequence[Series]) -> str:
         for turn in turns
     )
     return (
-        "<details><summary>The numbers</summary><table><thead><tr>"
+        '<details data-key="valence"><summary>The numbers</summary><table><thead><tr>'
         f'<th scope="col">turn</th>{head}</tr></thead><tbody>{rows}</tbody></table></details>'
     )

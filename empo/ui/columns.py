@@ -17,6 +17,11 @@ word for word. Tap a situation above or write your own: yours takes its place.</
 <p class="empty" hidden>Tap a situation above, or write below what happened to you: every model
 answers the same words at the same time.</p>
 <div class="stage" role="log" aria-label="Conversation" aria-live="off"></div>
+<p class="whyline" hidden>
+<button type="button" class="quiet why" aria-pressed="false">Show why</button>
+<span class="key" aria-hidden="true"><span class="w w0">warmth</span>
+<span class="w w1">understanding</span> <span class="w w2">curiosity</span>
+<span>&nbsp;the words that each was read from</span></span></p>
 <p class="care" role="note" hidden>{HELP_LINES}</p>
 <p class="notice" role="status"></p>
 <div class="spoken" aria-live="polite" aria-label="Finished replies"></div>

@@ -63,13 +63,15 @@ class CompareTab:
             html_template="<div class='here'></div>",
             js_on_load="""const here = element.querySelector(".here");
             const draw = () => {
-              const open = here.querySelector("details")?.open;
+              const open = [...here.querySelectorAll("details[open]")].map((d) => d.dataset.key);
               here.innerHTML = props.value || "";
-              if (open) here.querySelector("details").open = true;
+              for (const fold of here.querySelectorAll("details")) {
+                fold.open = open.includes(fold.dataset.key);
+              }
             };
             watch("value", draw); draw();""",
             apply_default_css=False,
-            elem_id="mood",
+            elem_id="charts",
         )
 
     def _composer(self) -> None:

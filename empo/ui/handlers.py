@@ -19,12 +19,12 @@ from empo.sampling import LIMITS, check_message, check_sampling
 from empo.types import Sampling
 from empo.ui import replay
 from empo.ui.care import points_to_danger
-from empo.ui.charts import mood_chart
 from empo.ui.control import Control
+from empo.ui.live_charts import live_charts
 from empo.ui.services import Services
 from empo.ui.share import Shared
 from empo.ui.transcript import Facts, Kind, file_name, transcript
-from empo.ui.turns import answer
+from empo.ui.turns import answer, scored
 from empo.ui.view import Cast, view
 from empo.ui.waiting import Place
 
@@ -82,11 +82,13 @@ class Handlers:
             notice=notice,
             example=example,
             care=care,
+            listener=self.services.scorer.listener,
         )
 
     def chart(self, conversation: Conversation | None) -> str:
         shown = self.opening if conversation is None else conversation
-        return mood_chart(shown.path() if shown else (), self.cast.colours)
+        path = shown.path() if shown else ()
+        return live_charts(path, self.cast.colours, self.services.scorer.listener)
 
     def _still(self, conversation: Conversation | None, asked: Asked, notice: str = "") -> Screen:
         return Screen(
@@ -154,7 +156,7 @@ class Handlers:
                 for fuller in answer(engine, now, histories, specs, control):
                     now = fuller
                     yield Screen(self.show(now, columns, "", True))
-        now = talk.settled(now)
+        now = scored(talk.settled(now), services.scorer)
         yield Screen(self.show(now, columns), self.chart(now), conversation=now)
 
     def _waits(self, place: Place, control: Control) -> Iterator[str]:
@@ -192,10 +194,11 @@ class Handlers:
             return self._still(asked.conversation, asked, str(error))
         if not 0 <= number < len(entries):
             return self._still(asked.conversation, asked)
-        shown = replay.as_conversation(entries[number])
+        shown = scored(replay.as_conversation(entries[number]), self.services.scorer)
         names = [answer.model for answer in shown.path()[-1].answers]
-        screen = view(self.recorded_cast, names, shown, fixed=True)
-        chart = mood_chart(shown.path(), self.recorded_cast.colours, replay.WHO)
+        listener = self.services.scorer.listener
+        screen = view(self.recorded_cast, names, shown, fixed=True, listener=listener)
+        chart = live_charts(shown.path(), self.recorded_cast.colours, listener, replay.WHO)
         return Screen(screen, chart, recorded=shown)
 
     def live(self, asked: Asked) -> Screen:
@@ -217,7 +220,9 @@ class Handlers:
         cast = self.recorded_cast if recorded else self.cast
         shown = recorded or asked.conversation or self.opening or Conversation()
         facts = self.facts(cast, "" if recorded else link)
-        return file_name(kind, shown.path()), transcript(kind, shown, facts, cast.colours)
+        return file_name(kind, shown.path()), transcript(
+            kind, shown, facts, cast.colours, self.services.scorer.listener
+        )
 
     def facts(self, cast: Cast, link: str = "") -> Facts:
         """What the replies were made with, as far as it is known now."""

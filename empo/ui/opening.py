@@ -17,10 +17,12 @@ from empo.models.engine import Engine
 from empo.models.fingerprint import short_hashes
 from empo.models.stacks import load_stack
 from empo.sampling import check_message
+from empo.scoring.scorer import load_scorer
 from empo.settings import ASSETS
 from empo.types import Sampling
 from empo.ui.control import Control
-from empo.ui.turns import answer
+from empo.ui.live_scorer import LiveScorer
+from empo.ui.turns import answer, scored
 from empo.ui.view import Cast
 
 OPENING = ASSETS / "opening.json"
@@ -39,8 +41,8 @@ def read_opening() -> Conversation | None:
         return None
 
 
-def make(engine: Engine, cast: Cast) -> Conversation:
-    """Say `MESSAGES` to all models of the cast and keep what they answer."""
+def make(engine: Engine, cast: Cast, scorer: LiveScorer | None = None) -> Conversation:
+    """Say `MESSAGES` to all models of the cast and keep what they answer, with its scores."""
     conversation = Conversation()
     specs = cast.stack.models
     hashes = [cast.hashes.get(spec.name, "") for spec in specs]
@@ -50,20 +52,22 @@ def make(engine: Engine, cast: Cast) -> Conversation:
         )
         for fuller in answer(engine, conversation, asked, specs, Control()):
             conversation = fuller
-    return conversation
+    return scored(conversation, scorer or LiveScorer())
 
 
 def main() -> int:
     """Write the file; the exit code."""
     from empo.models.loading import load_engine
 
+    scorer = LiveScorer(load_scorer)
+    scorer.load_here()
     try:
         stack = load_stack("nano")
         engine = load_engine(stack, "none", lambda text, share: None)
     except EmpoError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    conversation = make(engine, Cast(stack, short_hashes(stack)))
+    conversation = make(engine, Cast(stack, short_hashes(stack)), scorer)
     engine.close()
     OPENING.write_text(json.dumps(to_data(conversation), indent=1) + "\n", "utf-8")
     for exchange in conversation.path():

@@ -13,6 +13,7 @@ from empo.models.engine import Engine
 from empo.models.stacks import Stack
 from empo.settings import Settings
 from empo.ui.control import Running
+from empo.ui.live_scorer import LiveScorer
 from empo.ui.waiting import Line
 
 State = Literal["loading", "ready", "failed"]
@@ -29,10 +30,16 @@ class Status:
 
 
 class EngineHolder:
-    """Loads an engine once, in a thread of its own, and says how far it is. Thread-safe."""
+    """Loads an engine once, in a thread of its own, and says how far it is. Thread-safe.
 
-    def __init__(self, load: Callable[[Report], Engine]) -> None:
+    `after` is called in the same thread when loading has ended: for what may come later.
+    """
+
+    def __init__(
+        self, load: Callable[[Report], Engine], after: Callable[[], None] | None = None
+    ) -> None:
         self._load = load
+        self._after = after
         self._engine: Engine | None = None
         self._error: EmpoError | None = None
         self._status = Status("loading", "The models are being loaded.")
@@ -60,6 +67,8 @@ class EngineHolder:
             raise
         finally:
             self._settled.set()
+            if self._after:
+                self._after()
 
     def _fail(self, error: EmpoError) -> None:
         self._error, self._status = error, Status("failed", str(error))
@@ -98,3 +107,4 @@ class Services:
     running: Running
     replies: Path  # folder or file of recorded replies
     hashes: dict[str, str] = field(default_factory=dict)  # by model; filled while loading
+    scorer: LiveScorer = field(default_factory=LiveScorer)

@@ -14,8 +14,12 @@ from typing import Any, Literal
 from empo import __version__
 from empo.conversation import Answer, Conversation, Exchange, to_data
 from empo.prompts import system_prompt
-from empo.scoring.as_json import valence_json
+from empo.scoring.as_json import scores_json, valence_json
+from empo.scoring.card import Listener
+from empo.types import MECHANISMS, Scores
 from empo.ui.charts import mood_chart
+from empo.ui.empathy_chart import empathy_chart
+from empo.ui.mechanisms import WORDS
 from empo.ui.view import foot, pace_line
 
 Kind = Literal["json", "markdown", "html"]
@@ -39,14 +43,18 @@ class Facts:
 
 
 def transcript(
-    kind: Kind, conversation: Conversation, facts: Facts, colours: Mapping[str, str]
+    kind: Kind,
+    conversation: Conversation,
+    facts: Facts,
+    colours: Mapping[str, str],
+    listener: Listener | None = None,
 ) -> str:
     """The conversation as the text of a file of that kind."""
     if kind == "json":
         return as_json(conversation, facts)
     if kind == "markdown":
         return as_markdown(conversation, facts)
-    return as_html(conversation, facts, colours)
+    return as_html(conversation, facts, colours, listener)
 
 
 def as_json(conversation: Conversation, facts: Facts) -> str:
@@ -89,7 +97,7 @@ def _reply(exchange: Exchange, answer: Answer) -> dict[str, Any]:
         "tokens": reply.tokens if reply else None,
         "seconds": round(reply.seconds, 3) if reply else None,
         "stopped_by": reply.stopped_by if reply else None,
-        "scores": {"valence": valence_json(answer.valence)},
+        "scores": scores_json(answer.scores or Scores(valence=answer.valence)),
     }
 
 
@@ -122,9 +130,22 @@ def _valence(answer: Answer) -> str:
     return "valence not measured" if value is None else f"valence {value:+.2f} (VADER)"
 
 
+def _levels(answer: Answer) -> str:
+    """Expected levels in short: "warmth 1.3, understanding 0.4, curiosity 1.9 of 2"."""
+    scores = answer.scores or Scores()
+    found = [
+        f"{WORDS[name].key} {score.expected:.1f}"
+        for name in MECHANISMS
+        if (score := scores.mechanism(name))
+    ]
+    return f"{', '.join(found)} of 2" if found else "empathy not measured"
+
+
 def _small(answer: Answer) -> str:
     adapter = f"adapter {answer.adapter}" if answer.adapter else "no adapter"
-    return " · ".join(part for part in (foot(answer), _valence(answer), adapter) if part)
+    return " · ".join(
+        part for part in (foot(answer), _levels(answer), _valence(answer), adapter) if part
+    )
 
 
 def _settings(exchange: Exchange) -> str:
@@ -155,8 +176,13 @@ th,td{text-align:right;padding:2px 12px 2px 0;font-weight:400}
 """
 
 
-def as_html(conversation: Conversation, facts: Facts, colours: Mapping[str, str]) -> str:
-    """One page that needs nothing else: no script, no outside address, the chart inside."""
+def as_html(
+    conversation: Conversation,
+    facts: Facts,
+    colours: Mapping[str, str],
+    listener: Listener | None = None,
+) -> str:
+    """One page that needs nothing else: no script, no outside address, the charts inside."""
     path = conversation.path()
     turns = "".join(_html_turn(n, exchange, colours) for n, exchange in enumerate(path, 1))
     link = (
@@ -167,7 +193,8 @@ def as_html(conversation: Conversation, facts: Facts, colours: Mapping[str, str]
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>A conversation in EmPO Space</title><style>{_STYLE}</style></head><body>"
         f"<h1>A conversation in EmPO Space</h1><p><small>{escape(_made_with(facts))}</small></p>"
-        f"{link}{mood_chart(path, colours)}{turns}</body></html>\n"
+        f"{link}{empathy_chart(path, colours, listener)}{mood_chart(path, colours)}{turns}"
+        "</body></html>\n"
     )
 
 

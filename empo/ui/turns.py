@@ -10,8 +10,9 @@ from empo.compare import compare
 from empo.conversation import Answer, Conversation, Exchange, with_exchange
 from empo.errors import EmpoError
 from empo.models.engine import Engine, Step
+from empo.scoring.scorer import Pair
 from empo.scoring.valence import valence
-from empo.types import ModelSpec, Reply, Turn, Valence
+from empo.types import ModelSpec, Reply, Scores, Turn, Valence
 from empo.ui.control import Control
 
 TICK = 0.1  # seconds between two updates of the page
@@ -87,6 +88,27 @@ def _taken(exchange: Exchange, step: Step, control: Control, pace: _Pace) -> Exc
 def finished(answer: Answer, reply: Reply) -> Answer:
     """`answer` with its reply, measured."""
     return replace(answer, text=reply.text, reply=reply, valence=measured(reply.text))
+
+
+def scored(
+    conversation: Conversation, score: Callable[[Sequence[Pair]], list[Scores | None]]
+) -> Conversation:
+    """With every finished reply that has no scores yet measured, all of them in one batch."""
+    places = [
+        (exchange.id, at)
+        for exchange in conversation.exchanges
+        for at, given in enumerate(exchange.answers)
+        if given.reply and given.scores is None and given.text.strip()
+    ]
+    pairs = [(e.message, e.answers[at].text) for n, at in places if (e := conversation.exchange(n))]
+    for (number, at), scores in zip(places, score(pairs), strict=True):
+        exchange = conversation.exchange(number)
+        answers = list(exchange.answers)
+        # The scorer leaves out what is not English: the line of moods has its gap there, too.
+        valence = scores.valence if scores and scores.valence else answers[at].valence
+        answers[at] = replace(answers[at], scores=scores, valence=valence)
+        conversation = with_exchange(conversation, replace(exchange, answers=tuple(answers)))
+    return conversation
 
 
 def measured(text: str) -> Valence:

@@ -11,8 +11,10 @@ from typing import Any
 
 from empo.conversation import Answer, Conversation, Exchange, to_data
 from empo.models.stacks import Stack
+from empo.scoring.card import Listener
 from empo.types import ModelSpec
 from empo.ui.colours import colours
+from empo.ui.mechanisms import gauges, segments
 
 STOPPED = {
     "end": "ended by itself",
@@ -62,17 +64,19 @@ def view(
     example: bool = False,
     care: bool = False,
     fixed: bool = False,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """The whole of what is shown. `keep` is the conversation itself, for the visitor's own tab.
 
     `notice` is one sentence above the composer (a wait, an error); `care` shows the help lines;
-    `fixed` columns cannot be changed, nor the conversation: an example, or recorded replies.
+    `fixed` columns cannot be changed, nor the conversation: an example, or recorded replies;
+    `listener` is what the ticks of the gauges show.
     """
     path = conversation.path()
     return {
         "models": cast.models(),
         "columns": list(columns),
-        "turns": [_turn(cast, conversation, exchange) for exchange in path],
+        "turns": [_turn(cast, conversation, exchange, listener) for exchange in path],
         "follow": _follow(conversation, path),
         "running": running,
         "notice": notice,
@@ -89,7 +93,9 @@ def _follow(conversation: Conversation, path: Sequence[Exchange]) -> str:
     return path[-1].answers[conversation.follow].label
 
 
-def _turn(cast: Cast, conversation: Conversation, exchange: Exchange) -> dict[str, Any]:
+def _turn(
+    cast: Cast, conversation: Conversation, exchange: Exchange, listener: Listener | None
+) -> dict[str, Any]:
     versions = conversation.versions(exchange.id)
     at = versions.index(exchange.id)
     follows = ""
@@ -104,11 +110,11 @@ def _turn(cast: Cast, conversation: Conversation, exchange: Exchange) -> dict[st
         "on": versions[at + 1] if at + 1 < len(versions) else None,
         "follows": follows,
         "line": pace_line(exchange),
-        "answers": [_answer(cast, answer) for answer in exchange.answers],
+        "answers": [_answer(cast, answer, listener) for answer in exchange.answers],
     }
 
 
-def _answer(cast: Cast, answer: Answer) -> dict[str, Any]:
+def _answer(cast: Cast, answer: Answer, listener: Listener | None) -> dict[str, Any]:
     return {
         "model": answer.model,
         "label": answer.label,
@@ -118,6 +124,8 @@ def _answer(cast: Cast, answer: Answer) -> dict[str, Any]:
         "text": answer.text,
         "done": answer.reply is not None,
         "foot": foot(answer),
+        "gauges": gauges(answer.scores, answer.reply is not None, listener),
+        "parts": segments(answer.text, answer.scores),
     }
 
 
