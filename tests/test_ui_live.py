@@ -116,7 +116,7 @@ def test_the_sentence_names_who_is_warmer_and_asks_more() -> None:
 def test_different_pairs_are_told_apart() -> None:
     turn = exchange(answer("SFT", levels(1.5, 0.2, 0.1)), answer("DPO", levels(0.3, 0.2, 1.9)))
     assert sentence(turn, LISTENER) == (
-        "In this turn SFT is warmer than DPO and DPO asks more than SFT; "
+        "In this turn SFT is warmer than DPO, and DPO asks more than SFT; "
         "a human listener is usually less warm compared with SFT."
     )
 

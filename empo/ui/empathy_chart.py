@@ -13,11 +13,11 @@ from empo.ui.mechanisms import CAUTION, LEVELS, STRONGEST, WORDS, probabilities
 
 WIDTH, LEFT, RIGHT, TOP = 460, 66, 16, 8
 BAR, STEP, GAP, HEAD = 11, 17, 16, 20
-INK, MUTED, LINE, PAPER = (
+INK, MUTED, LINE, CARD = (
     "var(--ink, #2b2723)",
     "var(--muted, #655e55)",
     "var(--line, #ddd5c9)",
-    "var(--paper, #fff)",
+    "var(--card, #fff)",
 )
 
 
@@ -145,7 +145,8 @@ def _grid(bottom: float) -> str:
 def _group(name: Mechanism, group: Sequence[Bar], y: float, turn: int, tick: float | None) -> str:
     words = WORDS[name]
     parts = [
-        f'<text x="0" y="{y + 10:.1f}" font-size="13" font-weight="700" fill="{INK}">'
+        f'<text x="0" y="{y + 10:.1f}" font-size="13" font-weight="700" fill="{INK}" '
+        f'stroke="{CARD}" stroke-width="5" paint-order="stroke">'
         f"<title>{words.term} (EPITOME). {CAUTION}</title>{words.plain}</text>"
     ]
     for number, bar in enumerate(group):
@@ -180,8 +181,8 @@ def _drawn(plain: str, bar: Bar, y: float, turn: int) -> str:
         )
     if turn > 1 and bar.mean is not None:
         parts.append(
-            f'<circle cx="{_x(bar.mean):.1f}" cy="{middle:.1f}" r="4" fill="{PAPER}" '
-            f'stroke="{bar.colour}" stroke-width="2.2"/>'
+            f'<circle cx="{_x(bar.mean):.1f}" cy="{middle:.1f}" r="4" fill="{CARD}" '
+            f'stroke="{INK}" stroke-width="1.8"/>'
         )
     return f"<g><title>{escape(_told(plain, bar))}</title>{''.join(parts)}</g>"
 

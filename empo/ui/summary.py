@@ -76,7 +76,7 @@ def _together(measured: Sequence[tuple[str, Levels]], human: Levels) -> str:
         f"{most} {_listed([_MORE[name] for name in names])} than {least}"
         for (most, least), names in clauses.items()
     ]
-    text = f"In this turn {_listed(said)}"
+    text = f"In this turn {', and '.join(said)}"
     (most, _), names = next(iter(clauses.items()))
     if names[0] in human:
         level = dict(measured)[most][names[0]]

@@ -135,9 +135,10 @@ def _dot(stop: Stop, now: bool) -> str:
 
 
 def _label(x: float, y: float, name: str) -> str:
-    """The word beside the dot, with a rim of the ground's colour so that lines do not cross it."""
+    """The word beside the dot, on the outer side; its rim keeps lines from crossing it."""
+    y += 26 if y > SIZE / 2 else -15
     return (
-        f'<text x="{x:.1f}" y="{y - 15:.1f}" text-anchor="middle" font-size="15" font-weight="700" '
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" font-size="15" font-weight="700" '
         f'fill="{INK}" stroke="{PAPER}" stroke-width="4" paint-order="stroke">{escape(name)}</text>'
     )
 
