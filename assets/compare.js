@@ -63,13 +63,13 @@ function head(v, name, at) {
   select.addEventListener("change", () => {
     const columns = [...v.columns];
     columns[at] = select.value;
-    trigger("columns", { columns });
+    trigger("move", { kind: "columns", columns });
   });
   row.append(select);
   if (v.columns.length > 1) {
     row.append(
       button("quiet", "×", `Take column ${at + 1} away`, () =>
-        trigger("columns", { columns: v.columns.filter((_, i) => i !== at) }),
+        trigger("move", { kind: "columns", columns: v.columns.filter((_, i) => i !== at) }),
       ),
     );
   }
@@ -80,7 +80,7 @@ function head(v, name, at) {
 function adder(v) {
   const free = v.models.find((m) => !v.columns.includes(m.model)) || v.models[0];
   return button("add", "+", "Add a column", () =>
-    trigger("columns", { columns: [...v.columns, free.model] }),
+    trigger("move", { kind: "columns", columns: [...v.columns, free.model] }),
   );
 }
 
@@ -135,7 +135,7 @@ function newAnswer(turn, answer, at) {
   const foot = make("p", "foot");
   const length = make("span", "length");
   const go = button("quiet go", "continue from this", `Continue from the reply of ${answer.label}`, () =>
-    trigger("follow", { id: turn.id, column: at }),
+    trigger("move", { kind: "follow", id: turn.id, column: at }),
   );
   const stop = button("quiet halt", "stop", `Stop ${answer.label}`, () =>
     trigger("halt", { column: at }),
@@ -227,8 +227,8 @@ function drawTools(card, turn, v) {
   card.key = key;
   const tools = [];
   if (turn.of > 1) {
-    const back = button("quiet", "‹", "Earlier version", () => trigger("version", { id: turn.back }));
-    const on = button("quiet", "›", "Later version", () => trigger("version", { id: turn.on }));
+    const back = button("quiet", "‹", "Earlier version", () => trigger("move", { kind: "version", id: turn.back }));
+    const on = button("quiet", "›", "Later version", () => trigger("move", { kind: "version", id: turn.on }));
     back.disabled = turn.back === null || v.running;
     on.disabled = turn.on === null || v.running;
     tools.push(back, make("span", "count", `${turn.at} of ${turn.of}`), on);
@@ -297,7 +297,7 @@ function restore() {
   const query = Object.fromEntries(new URLSearchParams(location.search));
   const back = kept && kept.query === location.search;
   if (Object.keys(query).length) trigger("opened", { query, fresh: !back });
-  if (back) trigger("restore", kept);
+  if (back) trigger("move", { kind: "restore", ...kept });
 }
 
 function draw() {

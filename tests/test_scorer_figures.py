@@ -13,7 +13,7 @@ from empo.scoring.rationale import Reading
 from empo.scoring.scorer import EMBEDDED
 from empo.types import MECHANISMS, EmotionGuess
 from train.scoring import figures
-from train.scoring.calibrate import best_reading, temperature
+from train.scoring.calibrate import best_reading, blend, temperature
 from train.scoring.data import read_epitome
 from train.scoring.rationales import first_sentence, iou_f1, token_f1, whole_reply
 
@@ -107,6 +107,14 @@ def test_the_temperature_undoes_a_known_one() -> None:
     labels = torch.distributions.Categorical(logits=logits).sample()
     assert temperature(logits * 2.5, labels) == pytest.approx(2.5, rel=0.1)
     assert temperature(logits, labels) == pytest.approx(1, rel=0.1)
+
+
+def test_the_blend_leans_to_the_model_that_is_right() -> None:
+    labels = torch.tensor([0, 1, 2] * 50)
+    right = torch.nn.functional.one_hot(labels, 3).float().mul(4).log_softmax(-1)
+    wrong = right.roll(1, 0)
+    assert blend(right, wrong, labels)[0] == 0
+    assert blend(wrong, right, labels)[0] == 0.7
 
 
 def test_the_best_reading_is_the_one_that_finds_the_spans() -> None:

@@ -160,7 +160,7 @@ def test_it_is_small_and_loads_fast_without_torch() -> None:
 
 
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
-    names = ("scorer.json", "tokenizer.json", "scorer.onnx")
+    names = ("scorer.json", "tokenizer.json", "scorer.onnx", "wide.npz")
     for name in names:
         with pytest.raises(ScorerError, match=name):
             EmbeddedScorer(tmp_path, ValenceMeter())

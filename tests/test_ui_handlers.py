@@ -16,7 +16,7 @@ from empo.models.engine import Engine, Row, Step
 from empo.models.stacks import load_stack
 from empo.settings import settings
 from empo.types import Sampling
-from empo.ui.compare_tab import as_sampling
+from empo.ui.compare_events import as_sampling
 from empo.ui.control import Running
 from empo.ui.handlers import Asked, Handlers, Screen
 from empo.ui.services import EngineHolder, Services

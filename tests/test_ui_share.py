@@ -56,7 +56,9 @@ def test_the_address_is_the_spaces_own_or_the_machines() -> None:
     ],
 )
 def test_what_is_wrong_in_a_link_is_left_out(query: dict[str, str]) -> None:
-    assert read(query, load_stack("nano")) == Shared(("base", "sft", "dpo"), Sampling(), "none")
+    assert read(query, load_stack("nano")) == Shared(
+        ("base", "sft", "dpo"), Sampling(temperature=0.3), "none"
+    )
 
 
 def test_no_link_is_no_link() -> None:

@@ -4,7 +4,7 @@ TRL runs prompt + chosen and prompt + rejected as two sequences, and on a CPU pr
 position to the vocabulary. Replies are short beside their prompts, so here both replies of a pair
 follow one prompt in one sequence: the rejected reply takes the positions of the chosen one and
 cannot see it, and only the replies' tokens reach the language-model head. The log-probabilities
-are the same; the work is about half.
+are the same, for 60 % of the tokens (EmpatheticDialogues: 104 a pair in place of 173).
 """
 
 from __future__ import annotations

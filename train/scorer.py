@@ -90,7 +90,7 @@ def _train(recipe: ScorerRecipe, folder: Path, out: Path, work: Path, resume: bo
     network = networks.from_minilm(base, vocabulary.kept, len(EMOTIONS), recipe.positions)
     work.mkdir(parents=True, exist_ok=True)
     learn(network, vocabulary, rows, recipe, work, resume)
-    publish(network, vocabulary, recipe, data.read_epitome(folder, "val"), folder, out)
+    publish(network, vocabulary, recipe, rows.pairs, folder, out)
 
 
 def learn(
@@ -142,21 +142,27 @@ def publish(
     network: Network,
     vocabulary: Vocabulary,
     recipe: ScorerRecipe,
-    valid: list[data.Pair],
+    pairs: list[data.Pair],
     folder: Path,
     out: Path,
 ) -> None:
-    """Calibrate on validation rows and write what the app loads: graph, tokenizer, card."""
+    """Write what the app loads: graph, linear model (fitted to `pairs`), tokenizer, card."""
+    from empo.scoring.wide import Wide
     from train.scoring import graph, quantise
     from train.scoring.calibrate import calibrate
+    from train.scoring.wide import fit_wide
 
+    tokenizer = vocabulary.tokenizer
+    out.mkdir(parents=True, exist_ok=True)
+    fit_wide(tokenizer, pairs, out / "wide.npz")
+    valid = data.read_epitome(folder, "val")
     _, utterances = data.read_emotions(folder, "valid")
     with quantise.rounded(network, ENCODER_BITS):
-        card = calibrate(network, vocabulary.tokenizer, recipe, valid, utterances)
-    out.mkdir(parents=True, exist_ok=True)
+        wide = Wide(out / "wide.npz")
+        card = calibrate(network, tokenizer, recipe, wide, valid, utterances)
     graph.write(network, out / "scorer.onnx", ENCODER_BITS)
-    vocabulary.tokenizer.no_truncation()
-    vocabulary.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
+    tokenizer.no_truncation()
+    tokenizer.save(str(out / "tokenizer.json"), pretty=False)
     text = json.dumps(card.model_dump(), indent=1)
     (out / "scorer.json").write_text(text + "\n", "utf-8")
 

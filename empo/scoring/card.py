@@ -24,8 +24,13 @@ class _Strict(BaseModel):
 
 
 class MechanismCard(_Strict):
-    """`temperature` divides the logits (Guo et al. 2017); the rest reads rationales."""
+    """How a level's probabilities and a rationale come about.
 
+    `wide` is the linear model's weight in the mean of both log-probabilities, `temperature` then
+    divides them (Guo et al. 2017); the rest reads rationales.
+    """
+
+    wide: Annotated[float, Field(ge=0, le=1)]
     temperature: Positive
     threshold: Annotated[float, Field(gt=0, lt=1)]
     window: Annotated[int, Field(ge=0)]

@@ -16,6 +16,7 @@ from empo.scoring.packing import pack
 from empo.scoring.rationale import spans
 from empo.scoring.scorer import Pair
 from empo.scoring.valence import ValenceMeter
+from empo.scoring.wide import Wide, log_softmax
 from empo.types import MECHANISMS, EmotionGuess, MechanismScore, Scores, Valence
 
 if TYPE_CHECKING:
@@ -30,15 +31,19 @@ SPEAKER, REPLY = 0, 1
 
 
 class _Text(NamedTuple):
-    """A text cut to what is read: ids, and the characters of its pieces without the markers."""
+    """A text cut to what is read: ids, and the characters of its pieces without the markers.
+
+    `pieces` are all ids without the markers, uncut.
+    """
 
     ids: list[int]
     offsets: list[tuple[int, int]]
+    pieces: list[int]
     english: bool
 
 
 class EmbeddedScorer:
-    """The scorer in `folder` (scorer.onnx, tokenizer.json, scorer.json).
+    """The scorer in `folder` (scorer.onnx, wide.npz, tokenizer.json, scorer.json).
 
     Raises:
         ScorerError: a file is missing or is not what it should be; names it.
@@ -52,6 +57,7 @@ class EmbeddedScorer:
         self._meter = meter
         self._tokenizer = _tokenizer(folder / "tokenizer.json")
         self._session = _session(folder / "scorer.onnx")
+        self._wide = Wide(folder / "wide.npz")
         self._unknown = self._tokenizer.token_to_id("[UNK]")
         self._end = self._tokenizer.token_to_id("[SEP]")
 
@@ -107,7 +113,8 @@ class EmbeddedScorer:
         ids, offsets = encoding.ids, encoding.offsets[1:-1]
         if len(ids) > limit:
             ids, offsets = [*ids[: limit - 1], self._end], offsets[: limit - 2]
-        return _Text(ids, offsets, is_english(text, encoding, self._unknown))
+        pieces = encoding.ids[1:-1]
+        return _Text(ids, offsets, pieces, is_english(text, encoding, self._unknown))
 
     def _score(
         self, pairs: Sequence[Pair], posts: dict[str, _Text], replies: dict[str, _Text]
@@ -134,9 +141,11 @@ class EmbeddedScorer:
         if not text.english:
             return dict.fromkeys(MECHANISMS)
         scores: dict[str, MechanismScore | None] = {}
+        deep, wide = log_softmax(levels), self._wide(text.pieces)
         for i, name in enumerate(MECHANISMS):
             card = self.card.mechanisms[name]
-            probabilities = _softmax(levels[i] / card.temperature)
+            both = (1 - card.wide) * deep[i] + card.wide * wide[i]
+            probabilities = _softmax(both / card.temperature)
             level = int(probabilities.argmax())
             found = ()
             if level:

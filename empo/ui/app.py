@@ -21,6 +21,7 @@ from empo.scoring.scorer import load_scorer
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
 from empo.ui.about import about
+from empo.ui.compare_events import wire
 from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
 from empo.ui.handlers import Handlers
@@ -52,9 +53,9 @@ def build(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
-                compare = CompareTab(
-                    Handlers(services, Cast(services.stack, services.hashes), read_opening())
-                )
+                cast = Cast(services.stack, services.hashes)
+                compare = CompareTab(Handlers(services, cast, read_opening()))
+                wire(compare)
             with gr.Tab("About", id="about"):
                 gr.Markdown(about(services.stack), elem_id="about")
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)

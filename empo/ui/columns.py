@@ -29,7 +29,7 @@ answers the same words at the same time.</p>
 
 
 def columns(value: dict[str, Any]) -> gr.HTML:
-    """The component. Its events: columns, follow, halt, version, edit, opened, restore."""
+    """The component. Its events: edit, halt, opened; move (columns, follow, version, restore)."""
     return gr.HTML(
         value,
         html_template=_TEMPLATE,

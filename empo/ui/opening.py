@@ -2,8 +2,9 @@
 
     python -m empo.ui.opening            # writes assets/opening.json anew
 
-Two turns with fixed seeds on the stack nano, in fp32 on the CPU; run it again whenever the embedded
-models change. The file holds what shows that it is genuine: seeds, sampling, adapters.
+Two messages of our own choosing, seed 0, the page's settings, the stack nano in fp32 on the CPU; to
+be run again whenever the embedded models change. The file holds what shows that it is genuine:
+seeds, sampling, adapters.
 """
 
 from __future__ import annotations
@@ -19,18 +20,17 @@ from empo.models.stacks import load_stack
 from empo.sampling import check_message
 from empo.scoring.scorer import load_scorer
 from empo.settings import ASSETS
-from empo.types import Sampling
 from empo.ui.control import Control
 from empo.ui.live_scorer import LiveScorer
+from empo.ui.share import starting_sampling
 from empo.ui.turns import answer, scored
 from empo.ui.view import Cast
 
 OPENING = ASSETS / "opening.json"
 MESSAGES = (
-    "I finally passed my driving test, on the fifth try!",
-    "My grandfather taught me to drive. He would have been so proud, but he died last spring.",
+    "My father is 58 and just passed the exam to become a nurse. He studied every night.",
+    "We are having a big party tonight!",
 )
-SAMPLING = Sampling(temperature=0.7, seed=0)
 
 
 def read_opening() -> Conversation | None:
@@ -45,10 +45,11 @@ def make(engine: Engine, cast: Cast, scorer: LiveScorer | None = None) -> Conver
     """Say `MESSAGES` to all models of the cast and keep what they answer, with its scores."""
     conversation = Conversation()
     specs = cast.stack.models
+    sampling = starting_sampling(cast.stack)
     hashes = [cast.hashes.get(spec.name, "") for spec in specs]
     for message in MESSAGES:
         conversation, asked = say(
-            conversation, check_message(message), specs, SAMPLING, cast.stack.prompt, hashes
+            conversation, check_message(message), specs, sampling, cast.stack.prompt, hashes
         )
         for fuller in answer(engine, conversation, asked, specs, Control()):
             conversation = fuller

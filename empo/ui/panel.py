@@ -10,7 +10,7 @@ from gradio.components import Component
 from empo.models.stacks import Stack
 from empo.prompts import AS_PUBLISHED, PROMPT_NAMES, PROMPTS
 from empo.sampling import LIMITS
-from empo.types import Sampling
+from empo.ui.share import starting_sampling
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def prompt_text(name: str) -> str:
 
 def panel(stack: Stack) -> Panel:
     """Build the settings inside the current Blocks."""
-    d = Sampling()
+    d = starting_sampling(stack)
     with gr.Accordion("More: sampling, seed, prompt, models", open=False, elem_id="more"):
         with gr.Row():
             temperature = _slider(

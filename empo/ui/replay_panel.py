@@ -69,13 +69,13 @@ def replay_panel(handlers: Handlers) -> Replay:
             [(f"{hit.title} ({hit.emotion})", hit.number) for hit in hits], value=None, info=info
         )
 
-    for change in (emotion.change, words.change):
-        change(
-            look,
-            [emotion, words],
-            found,
-            show_progress="hidden",
-            api_visibility="private",
-            trigger_mode="always_last",
-        )
+    gr.on(
+        [emotion.change, words.change],
+        look,
+        [emotion, words],
+        found,
+        show_progress="hidden",
+        api_visibility="private",
+        trigger_mode="always_last",
+    )
     return Replay(found, back)

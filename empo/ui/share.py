@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from urllib.parse import urlencode
 
 from empo.conversation import MAX_COLUMNS
@@ -30,6 +30,11 @@ class Shared:
     sampling: Sampling
     prompt: str
     message: str = ""
+
+
+def starting_sampling(stack: Stack) -> Sampling:
+    """What the page begins with; tiny models soon lose the thread when much is left to chance."""
+    return Sampling(temperature=0.3) if stack.name == "nano" else Sampling()
 
 
 def address(space_id: str | None, host: str, scheme: str) -> str:
@@ -60,13 +65,13 @@ def read(query: Mapping[str, str], stack: Stack) -> Shared | None:
     prompt = query.get("prompt", "")
     return Shared(
         columns[:MAX_COLUMNS] or tuple(model.name for model in stack.models)[:3],
-        _sampling(query),
+        _sampling(query, starting_sampling(stack)),
         prompt if prompt in PROMPT_NAMES else stack.prompt,
         _message(query.get("say", "")),
     )
 
 
-def _sampling(query: Mapping[str, str]) -> Sampling:
+def _sampling(query: Mapping[str, str], start: Sampling) -> Sampling:
     found: dict[str, float] = {}
     for field in fields(Sampling):
         text = query.get(_NAMES.get(field.name, ""), "")
@@ -76,7 +81,7 @@ def _sampling(query: Mapping[str, str]) -> Sampling:
             continue
         if value in LIMITS[field.name]:
             found[field.name] = value
-    return Sampling(**found)
+    return replace(start, **found)
 
 
 def _message(text: str) -> str:

@@ -25,15 +25,15 @@ def keep_true(page: gr.Blocks, services: Services, line: gr.HTML, known: gr.Mark
         loading = services.holder.status.state == "loading"
         return _line(services), facts(services), gr.Timer(active=loading)
 
-    for event in (page.load, timer.tick):
-        event(
-            look,
-            None,
-            [line, known, timer],
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
-        )
+    gr.on(
+        [page.load, timer.tick],
+        look,
+        None,
+        [line, known, timer],
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
 
 
 def _line(services: Services) -> str:

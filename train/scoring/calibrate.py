@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.nn.utils import parametrize
 from empo.data.emotions import EMOTIONS
 from empo.scoring.card import Card, MechanismCard
 from empo.scoring.rationale import Reading, spans
+from empo.scoring.wide import Wide
 from empo.types import MECHANISMS
 from train.scoring.data import Feeling, Pair
 from train.scoring.encoding import encode_feelings, encode_pairs, padded
@@ -23,6 +25,7 @@ from train.scoring.rationales import iou_f1, token_f1
 from train.scoring.recipe import ScorerRecipe
 
 BATCH = 32
+SHARES = [round(0.1 * step, 1) for step in range(8)]
 TEMPERATURES = [1.05**step for step in range(-20, 40)]
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 WINDOWS = (0, 1, 2, 3, 5)
@@ -33,19 +36,23 @@ def calibrate(
     network: Network,
     tokenizer: Tokenizer,
     recipe: ScorerRecipe,
+    wide: Wide,
     pairs: Sequence[Pair],
     feelings: Sequence[Feeling],
 ) -> Card:
     """The card of `network`, from EPITOME's validation pairs and ED's first utterances."""
     levels, marks = _pair_logits(network, tokenizer, recipe, pairs)
     labels = torch.tensor([pair.levels for pair in pairs])
+    deep, other = levels.log_softmax(-1), _wide_logits(wide, tokenizer, pairs)
     cards = {}
     for i, name in enumerate(MECHANISMS):
         reading = best_reading(
             [(p.reply, p.rationales[i], *m) for p, m in zip(pairs, marks[i], strict=True)]
         )
+        share, heat = blend(deep[:, i], other[:, i], labels[:, i])
         cards[name] = MechanismCard(
-            temperature=temperature(levels[:, i], labels[:, i]),
+            wide=share,
+            temperature=heat,
             threshold=reading.threshold,
             window=reading.window,
             gap=reading.gap,
@@ -65,6 +72,19 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature that makes `labels` (N) likeliest under `logits` (N, classes)."""
     losses = {t: F.cross_entropy(logits / t, labels).item() for t in TEMPERATURES}
     return round(min(losses, key=losses.__getitem__), 4)
+
+
+def blend(deep: Tensor, wide: Tensor, labels: Tensor) -> tuple[float, float]:
+    """The weight of `wide` and the temperature that make `labels` (N) likeliest.
+
+    `deep` and `wide` are log-probabilities (N, 3) of the encoder and of the linear model.
+    """
+    found = {}
+    for share in SHARES:
+        both = (1 - share) * deep + share * wide
+        heat = temperature(both, labels)
+        found[share, heat] = F.cross_entropy(both / heat, labels).item()
+    return min(found, key=found.__getitem__)
 
 
 Row = tuple[str, tuple, list, "object"]
@@ -99,6 +119,13 @@ def _pair_logits(
                 for i, own in enumerate(marks):
                     own.append((offsets[n], row[1 : len(offsets[n]) + 1, i].numpy()))
     return torch.cat(levels), marks
+
+
+def _wide_logits(wide: Wide, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> Tensor:
+    """The linear model's log-probabilities (N, mechanisms, 3)."""
+    tokenizer.no_truncation()
+    encodings = tokenizer.encode_batch([p.reply for p in pairs], add_special_tokens=False)
+    return torch.tensor(np.stack([wide(encoding.ids) for encoding in encodings]))
 
 
 def _emotion_logits(
