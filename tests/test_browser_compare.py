@@ -211,12 +211,13 @@ def test_the_mood_chart_follows_in_place(visit: Callable[..., Watched]) -> None:
     w.say("I am so happy, what a wonderful day")
     w.answered(1)
     w.page.wait_for_function("document.querySelectorAll('#mood title').length === 4")
-    w.page.evaluate("document.querySelector('#mood .here').mark = 1")
-    w.page.click("#mood summary")
+    w.page.evaluate("document.querySelector('#charts .here').mark = 1")
+    w.page.click("#mood > summary")
+    w.page.click("#mood figure summary")
     w.say("now I am sad and angry")
     w.answered(2)
     w.page.wait_for_function("document.querySelectorAll('#mood title').length === 8")
-    assert w.page.evaluate("document.querySelector('#mood .here').mark") == 1
+    assert w.page.evaluate("document.querySelector('#charts .here').mark") == 1
     assert w.page.locator("#mood table").is_visible()  # what was unfolded stays so
     w.say("xyzzy")
     w.answered(3)
@@ -300,7 +301,7 @@ def test_what_is_written_is_inert_everywhere(visit: Callable[..., Watched]) -> N
         w.answered(number)
         assert w.texts()[0] == f"base heard: {payload}"
         assert w.text(f"#compare .turn:nth-child({number}) .message") == payload
-    inside = "#compare .stage :is(script, img, iframe, svg, a), #mood :is(script, img, iframe, a)"
+    inside = "#compare .stage :is(script, img, iframe, svg, a), #charts :is(script, img, iframe, a)"
     assert w.page.locator(inside).count() == 0
     w.page.reload()
     w.answered(len(payloads))

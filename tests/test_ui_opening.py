@@ -23,6 +23,7 @@ def test_the_shipped_conversation_is_from_the_embedded_models() -> None:
         # python -m empo.ui.opening makes it anew when the models have changed.
         assert [a.adapter for a in exchange.answers] == list(hashes.values())
         assert all(a.text and a.reply and a.reply.seconds > 0 for a in exchange.answers)
+        assert all(a.scores and a.scores.interpretation for a in exchange.answers)
 
 
 def test_a_conversation_is_made_by_asking_the_models() -> None:

@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from empo.conversation import Answer, Conversation, Exchange, from_data
+from empo.conversation import Answer, Conversation, Exchange, from_data, with_exchange
 from empo.data.recorded import Recorded
 from empo.models.stacks import load_stack
-from empo.types import Reply, Sampling, Turn, Valence
+from empo.types import MechanismScore, Reply, Sampling, Scores, Turn, Valence
 from empo.ui import replay
 from empo.ui.share import Shared, address, link, read
 from empo.ui.transcript import Facts, as_html, as_json, as_markdown, file_name
@@ -142,3 +142,21 @@ def test_a_recorded_situation_is_a_conversation_with_the_human_beside_the_models
     assert [a["colour"] for a in answers] == ["#8C8279", "#E69F00", "#009E73"]
     assert answers[2]["foot"] == "6 words · recorded"
     assert shown["turns"][1]["line"] == ""
+
+
+def test_every_kind_of_file_carries_the_scores() -> None:
+    score = MechanismScore(1, (0.2, 0.5, 0.3), ((0, 4),))
+    exchange = conversation().path()[0]
+    answers = tuple(
+        replace(a, scores=Scores(emotional_reaction=score, valence=Valence(-0.2)))
+        for a in exchange.answers
+    )
+    scored = with_exchange(conversation(), replace(exchange, answers=answers))
+    (turn,) = json.loads(as_json(scored, FACTS))["turns"]
+    found = turn["replies"][0]["scores"]
+    assert found["emotional_reaction"]["probabilities"] == [0.2, 0.5, 0.3]
+    assert found["interpretation"] is None and found["valence"]["vader"] == -0.2
+    assert "warmth 1.1 of 2" in as_markdown(scored, FACTS)
+    page = as_html(scored, FACTS, {})
+    assert "warmth 1.1 of 2" in page and "How they empathise" in page
+    assert "empathy not measured" in as_markdown(conversation(), FACTS)
