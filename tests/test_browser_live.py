@@ -71,7 +71,8 @@ def words(w: Watched, turn: int = -1) -> list[str]:
 
 def bars(w: Watched) -> list[str]:
     return w.page.evaluate(
-        "[...document.querySelectorAll('#charts .here > .chart rect')].map(n => n.getAttribute('width'))"
+        "[...document.querySelectorAll('#charts .here > .chart rect')]"
+        ".map(n => n.getAttribute('width'))"
     )
 
 

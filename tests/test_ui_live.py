@@ -107,17 +107,25 @@ def test_the_sentence_names_who_is_warmer_and_asks_more() -> None:
         answer("DPO", levels(0.7, 0.3, 1.2)),
     )
     assert sentence(turn, LISTENER) == (
-        "In this turn DPO is warmer and asks more than SFT; "
-        "a human listener is usually about as warm."
+        "In this turn DPO is warmer than SFT, and DPO asks more than Base and SFT; "
+        "a human listener is usually about as warm as DPO."
     )
-    assert sentence(turn) == "In this turn DPO is warmer and asks more than SFT."
+
+
+def test_the_sentence_goes_by_the_widest_gap() -> None:
+    turn = exchange(
+        answer("Base", levels(1.9, 0.2, 1.5)),
+        answer("SFT", levels(1.8, 0.2, 1.4)),
+        answer("DPO", levels(0.2, 0.3, 0.0)),
+    )
+    assert sentence(turn) == "In this turn Base and SFT are warmer and ask more than DPO."
 
 
 def test_different_pairs_are_told_apart() -> None:
     turn = exchange(answer("SFT", levels(1.5, 0.2, 0.1)), answer("DPO", levels(0.3, 0.2, 1.9)))
     assert sentence(turn, LISTENER) == (
         "In this turn SFT is warmer than DPO, and DPO asks more than SFT; "
-        "a human listener is usually less warm compared with SFT."
+        "a human listener is usually less warm than SFT."
     )
 
 
@@ -130,7 +138,7 @@ def test_small_differences_are_about_as() -> None:
 
 def test_one_voice_is_set_beside_a_human_listener() -> None:
     turn = exchange(answer("DPO", levels(0.5, 0.4, 1.9)))
-    assert sentence(turn, LISTENER) == "Beside DPO, a human listener usually asks less."
+    assert sentence(turn, LISTENER) == "A human listener usually asks less than DPO."
     assert sentence(turn) == "DPO answers alone: add a column to see what differs."
 
 

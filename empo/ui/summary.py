@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import mean
 
 from empo.conversation import Answer, Exchange
 from empo.scoring.card import Listener
@@ -12,22 +14,31 @@ ABOUT_AS = 0.3
 """Differences of expected levels (0..2) below this are called "about as": the scorer's levels are
 uncertain by more than that for a single reply, so smaller ones say nothing."""
 
-_MORE: dict[Mechanism, str] = {
-    "emotional_reaction": "is warmer",
-    "interpretation": "shows more understanding",
-    "exploration": "asks more",
+_MORE: dict[Mechanism, tuple[str, str]] = {
+    "emotional_reaction": ("is warmer", "are warmer"),
+    "interpretation": ("shows more understanding", "show more understanding"),
+    "exploration": ("asks more", "ask more"),
 }
 _HUMAN: dict[Mechanism, tuple[str, str, str]] = {
-    "emotional_reaction": ("is usually less warm", "is usually about as warm", "is usually warmer"),
-    "interpretation": (
-        "usually shows less understanding",
-        "usually shows about as much understanding",
-        "usually shows more understanding",
+    "emotional_reaction": (
+        "is usually less warm than",
+        "is usually about as warm as",
+        "is usually warmer than",
     ),
-    "exploration": ("usually asks less", "usually asks about as much", "usually asks more"),
+    "interpretation": (
+        "usually shows less understanding than",
+        "usually shows about as much understanding as",
+        "usually shows more understanding than",
+    ),
+    "exploration": (
+        "usually asks less than",
+        "usually asks about as much as",
+        "usually asks more than",
+    ),
 }
 
 Levels = Mapping[Mechanism, float]
+Names = tuple[str, ...]
 
 
 def sentence(exchange: Exchange, listener: Listener | None = None) -> str:
@@ -64,25 +75,38 @@ def _distinct(measured: Sequence[tuple[str, Levels]]) -> list[tuple[str, Levels]
 
 
 def _together(measured: Sequence[tuple[str, Levels]], human: Levels) -> str:
-    clauses: dict[tuple[str, str], list[Mechanism]] = {}
+    clauses: dict[tuple[Names, Names], list[Mechanism]] = {}
     for name in MECHANISMS:
-        there = [(levels[name], label) for label, levels in measured if name in levels]
-        most, least = max(there, key=_first), min(there, key=_first)
-        if most[0] - least[0] >= ABOUT_AS:
-            clauses.setdefault((most[1], least[1]), []).append(name)
+        there = [(label, levels[name]) for label, levels in measured if name in levels]
+        if groups := _split(there):
+            clauses.setdefault(groups, []).append(name)
     if not clauses:
         return "The replies are about as warm, as understanding and as curious as one another."
     said = [
-        f"{most} {_listed([_MORE[name] for name in names])} than {least}"
+        f"{_listed(most)} {_listed([_MORE[n][len(most) > 1] for n in names])} than {_listed(least)}"
         for (most, least), names in clauses.items()
     ]
     text = f"In this turn {', and '.join(said)}"
-    (most, _), names = next(iter(clauses.items()))
-    if names[0] in human:
-        level = dict(measured)[most][names[0]]
-        whose = "" if len(clauses) == 1 else f" compared with {most}"
-        text += f"; a human listener {_compared(names[0], human[names[0]], level)}{whose}"
+    (most, _), (name, *_) = next(iter(clauses.items()))
+    if name in human:
+        level = mean(levels[name] for label, levels in measured if label in most)
+        text += f"; a human listener {_compared(name, human[name], level)} {_listed(most)}"
     return f"{text}."
+
+
+def _split(there: Sequence[tuple[str, float]]) -> tuple[Names, Names] | None:
+    """Those above and those below the widest gap between neighbours, in the columns' order.
+
+    Where no gap is worth a word but the ends are that far apart, the ends; None: all about equal.
+    """
+    ranked = sorted(there, key=lambda pair: -pair[1])
+    if ranked[0][1] - ranked[-1][1] < ABOUT_AS:
+        return None
+    gap, least_above = max((a[1] - b[1], a[1]) for a, b in pairwise(ranked))
+    if gap < ABOUT_AS:
+        return (ranked[0][0],), (ranked[-1][0],)
+    above = tuple(label for label, level in there if level >= least_above)
+    return above, tuple(label for label, level in there if level < least_above)
 
 
 def _alone(label: str, levels: Levels, human: Levels) -> str:
@@ -90,7 +114,7 @@ def _alone(label: str, levels: Levels, human: Levels) -> str:
     if not human:
         return f"{label} answers alone: add a column to see what differs."
     name = max(levels, key=lambda n: abs(levels[n] - human[n]))
-    return f"Beside {label}, a human listener {_compared(name, human[name], levels[name])}."
+    return f"A human listener {_compared(name, human[name], levels[name])} {label}."
 
 
 def _compared(name: Mechanism, human: float, level: float) -> str:
@@ -98,10 +122,6 @@ def _compared(name: Mechanism, human: float, level: float) -> str:
     if abs(human - level) < ABOUT_AS:
         return same
     return more if human > level else less
-
-
-def _first(pair: tuple[float, str]) -> float:
-    return pair[0]
 
 
 def _listed(parts: Sequence[str]) -> str:
