@@ -249,7 +249,7 @@ def test_downloads_and_link(visit: Callable[..., Watched], browser: Any, tmp_pat
     alone = browser.new_context(offline=True).new_page()
     alone.goto(saved["html"].as_uri())
     assert alone.inner_text(".message") == "I got the job & more <b>"
-    assert alone.locator("svg.plot").count() == 1
+    assert alone.locator("svg.plot").count() == 2
     alone.context.close()
 
     w.page.click("#share")
