@@ -45,7 +45,7 @@ def report(few: Path) -> dict:
         "nano",
         data_path=few,
         limit=KEPT,
-        replies=10,
+        replies=KEPT,
         progress=lambda text, share: heard.append((text, share)),
         engine=EchoEngine(load_stack("nano")),
     )
@@ -99,11 +99,11 @@ def test_replies_come_from_the_engine(report: dict, few: Path) -> None:
         next(t.text for t in reversed(d.turns[:-1]) if t.role == "user")
         if d.turns[-1].role == "assistant"
         else d.turns[-3].text
-        for d in load_split(few, "test")[:10]
+        for d in load_split(few, "test")
     ]
-    heard = sum(min(60, 2 + len(text.split())) for text in last) / 10
+    heard = sum(min(60, 2 + len(text.split())) for text in last) / KEPT
     assert figures["sft"]["mean_words"] == pytest.approx(heard)
-    assert report["replies"]["count"] == 10
+    assert report["replies"]["count"] == KEPT
 
 
 def test_without_training_split_learnt_baselines_are_not_measured(few: Path) -> None:
