@@ -66,9 +66,8 @@ def file(scorer: Scorer, count: int, repeats: int) -> tuple[float, float]:
 
 def talk(scorer: Scorer, repeats: int) -> tuple[float, float]:
     """Seconds of scoring a turn, and of generating it on nano with usual sampling."""
-    from empo.models.loading import load_engine
-
     from empo.compare import compare
+    from empo.models.loading import load_engine
     from empo.models.stacks import load_stack
 
     stack = load_stack("nano")
