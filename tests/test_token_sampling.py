@@ -119,3 +119,12 @@ def test_half_precision_logits_do_not_shift_the_draw() -> None:
     found = _probabilities(half, Sampling(temperature=1.0, top_p=1.0), [SEEN])
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.sum(), torch.tensor(1.0))
+
+
+def test_whole_numbers_are_settings_too() -> None:
+    logits = torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(1))
+    drawn = [
+        next_tokens(logits, [Draw(Sampling(two, repetition_penalty=two))], [SEEN])
+        for two in (2, 2.0)
+    ]
+    assert drawn[0] == drawn[1]

@@ -36,15 +36,15 @@ class Draw:
 def _filters(settings: Sampling) -> LogitsProcessorList:
     filters = LogitsProcessorList()
     if settings.repetition_penalty != 1.0:
-        filters.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+        filters.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty)))
     if settings.temperature != 1.0:
-        filters.append(TemperatureLogitsWarper(settings.temperature))
+        filters.append(TemperatureLogitsWarper(float(settings.temperature)))
     if settings.top_k:
         filters.append(TopKLogitsWarper(settings.top_k))
     if settings.top_p < 1.0:
-        filters.append(TopPLogitsWarper(settings.top_p))
+        filters.append(TopPLogitsWarper(float(settings.top_p)))
     if settings.min_p:
-        filters.append(MinPLogitsWarper(settings.min_p))
+        filters.append(MinPLogitsWarper(float(settings.min_p)))
     return filters
 
 
