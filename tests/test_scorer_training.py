@@ -24,6 +24,7 @@ from train.scoring import data, encoding, fit, graph, quantise
 from train.scoring.minilm import minilm
 from train.scoring.network import Network
 from train.scoring.recipe import ScorerRecipe
+from train.scoring.refit import refit_rationales
 from train.scoring.vocabulary import trim
 
 VOCABULARY = 60
@@ -257,6 +258,27 @@ def test_both_stages_learn_and_frozen_layers_stay(network: Network) -> None:
     assert not torch.equal(network.encoder.encoder.layer[1].output.dense.weight, moved)
 
 
+def test_the_refitted_rationale_head_finds_what_the_states_show(network: Network) -> None:
+    network.eval()
+    rows = []
+    for row in pairs(1500):
+        # High numbers are marked; every third reply has no mark at all.
+        some = any(map(any, row.marks))
+        marks = ((0, 0, 0), *[(int(some and i > 32),) * 3 for i in row.reply[1:-1]], (0, 0, 0))
+        rows.append(encoding.EncodedPair(row.post, row.reply, marks, row.levels))
+    refit_rationales(network, rows, 0)
+    right = total = 0
+    with torch.inference_mode():
+        for row in rows[:100]:
+            if any(map(any, row.marks)):
+                output, _ = fit.forward_pairs(network, [row])
+                given = output.rationales[0, 1:-1] > 0
+                right += (given == torch.tensor(row.marks[1:-1]).bool()).sum().item()
+                total += given.numel()
+    # Chance is a half.
+    assert right / total > 0.8
+
+
 def test_the_recipe_is_strict() -> None:
     recipe = load_recipe("scorer", ScorerRecipe, ["epitome.epochs=1"])
     assert recipe.epitome.epochs == 1
@@ -275,5 +297,5 @@ def test_another_minilm_is_refused(tmp_path: Path) -> None:
 def test_the_shipped_card_says_what_the_recipe_does() -> None:
     recipe = load_recipe("scorer", ScorerRecipe)
     card = json.loads((EMBEDDED / "scorer.json").read_text())
-    assert (card["post"], card["reply"]) == (recipe.post, recipe.reply)
+    assert (card["post"], card["reply"]) == (recipe.post, recipe.read)
     assert card["emotions"] == list(EMOTIONS)

@@ -150,6 +150,8 @@ def publish(
     from empo.scoring.wide import Wide
     from train.scoring import graph, quantise
     from train.scoring.calibrate import calibrate
+    from train.scoring.encoding import encode_pairs
+    from train.scoring.refit import refit_rationales
     from train.scoring.wide import fit_wide
 
     tokenizer = vocabulary.tokenizer
@@ -158,6 +160,8 @@ def publish(
     valid = data.read_epitome(folder, "val")
     _, utterances = data.read_emotions(folder, "valid")
     with quantise.rounded(network, ENCODER_BITS):
+        rows = encode_pairs(tokenizer, pairs, recipe.post, recipe.reply)
+        refit_rationales(network, rows, recipe.seed)
         wide = Wide(out / "wide.npz")
         card = calibrate(network, tokenizer, recipe, wide, valid, utterances)
     graph.write(network, out / "scorer.onnx", ENCODER_BITS)

@@ -21,15 +21,15 @@ from train.scoring.data import Feeling, Pair
 from train.scoring.encoding import encode_feelings, encode_pairs, padded
 from train.scoring.fit import forward_pairs
 from train.scoring.network import Network
-from train.scoring.rationales import iou_f1, token_f1
+from train.scoring.rationales import iou_f1, token_f1, whole_reply
 from train.scoring.recipe import ScorerRecipe
 
 BATCH = 32
 SHARES = [round(0.1 * step, 1) for step in range(8)]
 TEMPERATURES = [1.05**step for step in range(-20, 40)]
-THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-WINDOWS = (0, 1, 2, 3, 5)
-GAPS = (0, 1, 3, 6, 10)
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
+WINDOWS = (0, 1, 2, 5, 9)
+GAPS = (1, 3, 6, 12)
 
 
 def calibrate(
@@ -61,7 +61,7 @@ def calibrate(
     return Card(
         name=recipe.name,
         post=recipe.post,
-        reply=recipe.reply,
+        reply=recipe.read,
         emotions=tuple(EMOTIONS),
         emotion_temperature=temperature(emotions, true),
         mechanisms=cards,
@@ -91,24 +91,32 @@ Row = tuple[str, tuple, list, "object"]
 
 
 def best_reading(rows: Sequence[Row]) -> Reading:
-    """The reading with the best mean of token-F1 and IOU-F1 on (text, true, offsets, marks)."""
+    """The reading that gains most over showing the whole reply, on (text, true, offsets, marks).
+
+    The gain is the smaller of those in token-F1 and in IOU-F1.
+    """
     rows = [row for row in rows if row[1]]
+    whole = _both([(text, true, whole_reply(text)) for text, true, _, _ in rows])
 
     def quality(reading: Reading) -> float:
         found = [(t, true, spans(t, offsets, marks, reading)) for t, true, offsets, marks in rows]
-        token = sum(token_f1(*row) for row in found) / len(found)
-        return token + iou_f1(found)
+        return min(a - b for a, b in zip(_both(found), whole, strict=True))
 
     readings = [Reading(*r) for r in itertools.product(THRESHOLDS, WINDOWS, GAPS)]
     return max(readings, key=quality)
+
+
+def _both(found: Sequence[tuple]) -> tuple[float, float]:
+    """Mean token-F1, and IOU-F1, of (text, true, found) rows."""
+    return sum(token_f1(*row) for row in found) / len(found), iou_f1(found)
 
 
 def _pair_logits(
     network: Network, tokenizer: Tokenizer, recipe: ScorerRecipe, pairs: Sequence[Pair]
 ) -> tuple[Tensor, list[list]]:
     """Level logits (N, mechanisms, 3); per mechanism and pair its (offsets, probabilities)."""
-    rows = encode_pairs(tokenizer, pairs, recipe.post, recipe.reply)
-    tokenizer.enable_truncation(recipe.reply)
+    rows = encode_pairs(tokenizer, pairs, recipe.post, recipe.read)
+    tokenizer.enable_truncation(recipe.read)
     offsets = [e.offsets[1:-1] for e in tokenizer.encode_batch([p.reply for p in pairs])]
     levels, marks = [], [[] for _ in MECHANISMS]
     with torch.inference_mode(), parametrize.cached():

@@ -89,6 +89,14 @@ def forward_pairs(network: Network, rows: Sequence[EncodedPair]) -> tuple[Output
     return network.pair(replies, reply.mask, network.encode(*post, role=0), post.mask), reply.mask
 
 
+def states(network: Network, rows: Sequence[EncodedPair]) -> tuple[Tensor, Tensor]:
+    """The states (N, L, H) that the heads read, and the mask (N, L) of the replies."""
+    post = padded([row.post for row in rows])
+    reply = padded([row.reply for row in rows])
+    replies = network.encode(*reply, role=1)
+    return network.beside(replies, network.encode(*post, role=0), post.mask), reply.mask
+
+
 def pair_loss(
     network: Network, rows: Sequence[EncodedPair], weights: Tensor, stage: Mixed
 ) -> Tensor:

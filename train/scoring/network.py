@@ -59,10 +59,13 @@ class Network(nn.Module):
         mean = (states * weights).sum(1) / weights.sum(1)
         return self.feeling(self.dropout(mean))
 
+    def beside(self, reply: Tensor, post: Tensor, post_mask: Tensor) -> Tensor:
+        """The states r (N, L, H) of replies that have seen their posts (N, P, H)."""
+        return self.norm(reply + self.dropout(self._attend(reply, post, post_mask)))
+
     def pair(self, reply: Tensor, reply_mask: Tensor, post: Tensor, post_mask: Tensor) -> Output:
         """Levels and rationales of replies (N, L, H), each beside its post (N, P, H)."""
-        seen = self._attend(reply, post, post_mask)
-        r = self.norm(reply + self.dropout(seen))
+        r = self.beside(reply, post, post_mask)
         hidden = (1 - reply_mask.unsqueeze(-1).to(r.dtype)) * -1e4
         weights = (self.pool(r) + hidden).softmax(1)
         pooled = torch.einsum("nlm,nlh->nmh", weights, r)

@@ -45,7 +45,10 @@ class Mixed(Stage):
 
 
 class ScorerRecipe(_Strict):
-    """`vocabulary` in pieces; `positions`, `post`, `reply`, `speaker` are lengths in pieces."""
+    """`vocabulary` in pieces; `positions`, `post`, `reply`, `speaker` are lengths in pieces.
+
+    The network learns from replies cut to `reply`, and once finished reads `read` of them.
+    """
 
     kind: Literal["scorer"]
     name: str
@@ -57,6 +60,7 @@ class ScorerRecipe(_Strict):
     positions: Count = 128
     post: Count = 64
     reply: Count = 96
+    read: Count = 126
     speaker: Count = 48
     emotions: Stage
     epitome: Mixed
