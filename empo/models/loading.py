@@ -55,7 +55,7 @@ def load_engine(
     adapters = []
     for n, (name, source) in enumerate(stack.adapters.items()):
         report(f"Loading the adapter {name}", 0.6 + 0.3 * n / len(stack.adapters))
-        adapters.append(read_adapter(name, _folder(stack, source), stack.base.path, torch.float32))
+        adapters.append(read_adapter(name, _folder(stack, source), stack.base.path, model.dtype))
     blend = install(model, adapters)
     del adapters
     gc.collect()
