@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Encoding
 
-BATCH = 64
+# More at once no longer fit in a processor's cache, and take longer.
+BATCH = 16
 TOP = 5
 # Far more than the pieces that are read; keeps a pasted book from costing anything.
 MAX_CHARACTERS = 4000
