@@ -259,6 +259,9 @@ def test_the_document_of_compare_has_exactly_this_shape(no_data: Path) -> None:
     )
     assert (first["tokens"], first["stopped_by"]) == (5, "end")
     assert (second["stage"], second["adapter"]) == ("base", None)
+    assert list(first["scores"]) == [
+        *("emotional_reaction", "interpretation", "exploration", "valence", "emotion")
+    ]
     assert first["scores"]["valence"]["vader"] > 0.5
     assert first["scores"]["valence"]["vad"] is None
     json.dumps(found, allow_nan=False)
@@ -280,7 +283,7 @@ def test_a_broken_lexicon_is_said_before_anything_loads(
 
 def test_what_is_not_measured_is_null_and_not_zero(no_data: Path) -> None:
     (reply,) = said("zxqv", "base")["replies"]
-    assert reply["scores"] == {"valence": {"vader": None, "vad": None}}
+    assert reply["scores"]["valence"] == {"vader": None, "vad": None}
 
 
 def test_the_text_form_shows_every_reply_and_its_facts() -> None:

@@ -19,10 +19,12 @@ from empo.models.inventory import choose_stack
 from empo.models.stacks import Stack
 from empo.prompts import PROMPT_NAMES, system_prompt
 from empo.sampling import MAX_CHARACTERS, check_message, check_sampling
-from empo.scoring.as_json import valence_json
+from empo.scoring.as_json import scores_json
+from empo.scoring.card import ScorerError
+from empo.scoring.scorer import load_scorer
 from empo.scoring.valence import ValenceMeter, valence
 from empo.settings import settings
-from empo.types import QUANTISATIONS, ModelSpec, Reply, Sampling, Turn
+from empo.types import QUANTISATIONS, ModelSpec, Reply, Sampling, Scores, Turn
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +102,7 @@ def answer(
         replies.update(step.replies)
     seconds = time.monotonic() - start
     tokens = sum(reply.tokens for reply in replies.values())
+    measured = _scores(message, [replies[i].text for i in range(len(specs))])
     return {
         "stack": engine.stack.name,
         "quantisation": engine.quantisation,
@@ -107,11 +110,20 @@ def answer(
         "prompt": prompt,
         "first_token_seconds": round(min(r.first_token_seconds for r in replies.values()), 4),
         "tokens_per_second": round(tokens / max(seconds, 1e-9), 2),
-        "replies": [_reply(spec, replies[i]) for i, spec in enumerate(specs)],
+        "replies": [_reply(spec, replies[i], measured[i]) for i, spec in enumerate(specs)],
     }
 
 
-def _reply(spec: ModelSpec, reply: Reply) -> dict[str, Any]:
+def _scores(message: str, texts: Sequence[str]) -> list[Scores]:
+    """The scores of all replies, in one pass; valence alone where the scorer fails."""
+    try:
+        return load_scorer().score([(message, text) for text in texts])
+    except ScorerError as error:
+        print(error, file=sys.stderr)
+        return [Scores(valence=valence(text)) for text in texts]
+
+
+def _reply(spec: ModelSpec, reply: Reply, scores: Scores) -> dict[str, Any]:
     return {
         "model": spec.name,
         "stage": spec.stage,
@@ -120,7 +132,7 @@ def _reply(spec: ModelSpec, reply: Reply) -> dict[str, Any]:
         "tokens": reply.tokens,
         "seconds": round(reply.seconds, 4),
         "stopped_by": reply.stopped_by,
-        "scores": {"valence": valence_json(valence(reply.text))},
+        "scores": scores_json(scores),
     }
 
 
