@@ -127,6 +127,17 @@ def test_the_best_reading_is_the_one_that_finds_the_spans() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="the aim is .82; the shipped scorer reaches .811")
+def test_interpretation_reaches_its_aim(data_file: Callable[[str], Path]) -> None:
+    from empo.scoring.embedded import EmbeddedScorer
+    from empo.scoring.valence import ValenceMeter
+
+    rows = read_epitome(data_file("epitome_test.csv.gz").parent, "test")
+    found = figures.epitome(EmbeddedScorer(EMBEDDED, ValenceMeter()), rows)
+    assert found["interpretation"]["accuracy"][0] >= 0.82
+
+
+@pytest.mark.slow
 def test_the_shipped_scorer_reaches_its_figures(data_file: Callable[[str], Path]) -> None:
     from empo.scoring.embedded import EmbeddedScorer
     from empo.scoring.valence import ValenceMeter
