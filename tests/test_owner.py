@@ -261,7 +261,7 @@ def test_a_visitor_is_a_signed_cookie_and_no_address() -> None:
     cookie = gate.new_visitor()
     header = {**HERE, "cookie": f"{gate.visitor_cookie}={cookie}"}
     name = visitor(asked(gate, header))
-    assert name.startswith("guest:") and len(name) == 38
+    assert name.startswith("anon:") and len(name) == 37
     assert name == visitor(asked(gate, header, client="8.8.8.8"))
     assert cookie.split(".")[0] not in name and cookie.split(".")[1] not in name
     restarted = Gate(Settings(space_id=None), "0.0.0.0", 7860, key=b"k" * 32)
@@ -276,8 +276,8 @@ def test_who_has_signed_in_is_the_same_everywhere(space: Callable[..., Gate]) ->
     gate = space()
     cookie = {"cookie": f"{gate.visitor_cookie}={gate.new_visitor()}"}
     request = asked(gate, {**ON_SPACE, **cookie}, session=person("eve"))
-    assert visitor(request) == "hf:number of eve"
-    assert visitor(asked(gate, {**ON_SPACE, **cookie})).startswith("guest:")
+    assert visitor(request) == "user:number of eve"
+    assert visitor(asked(gate, {**ON_SPACE, **cookie})).startswith("anon:")
 
 
 # -- raw requests against running pages
@@ -377,7 +377,7 @@ def test_a_visitor_gets_one_cookie(page: tuple[Running, Gate]) -> None:
         assert "HttpOnly" in first.headers["set-cookie"] and "Lax" in first.headers["set-cookie"]
         assert "set-cookie" not in client.get("/").headers
         name = client.post("/gradio_api/run/who", json={"data": []}).json()["data"][0]
-        assert name.startswith("guest:")
+        assert name.startswith("anon:")
         assert client.post("/gradio_api/run/who", json={"data": []}).json()["data"] == [name]
         assert "set-cookie" not in client.get("/config").headers
     assert gate.visitor_cookie in first.cookies
@@ -470,4 +470,4 @@ def test_a_space_s_cookie_is_for_a_frame_and_its_token_is_nothing(running_space:
         json={"data": []},
         headers=session_cookie(person("eve"), SECRET),
     )
-    assert who.json()["data"] == ["hf:number of eve"]
+    assert who.json()["data"] == ["user:number of eve"]

@@ -136,12 +136,12 @@ class Gate:
         return self._visitor_name(scope) is not None
 
     def visitor(self, scope: Scope) -> str | None:
-        """Who votes: `hf:` and the Hub's own number of a person, or `guest:` and a keyed hash."""
+        """Who votes: `user:` and the Hub's own number of a person, or `anon:` and a keyed hash."""
         profile = signed_in(scope) if self.on_space and self.config.signs_in else None
         if profile is not None and profile.get("sub"):
-            return f"hf:{profile['sub']}"
+            return f"user:{profile['sub']}"
         name = self._visitor_name(scope)
-        return None if name is None else f"guest:{self._keyed('voter', name)}"
+        return None if name is None else f"anon:{self._keyed('anon', name)}"
 
     def _visitor_name(self, scope: Scope) -> str | None:
         cookie = Request(scope).cookies.get(self.visitor_cookie, "")
@@ -150,7 +150,7 @@ class Gate:
         return name if name and right else None
 
     def _keyed(self, use: str, name: str) -> str:
-        return hmac.new(self._key, f"{use}:{name}".encode(), sha256).hexdigest()[:32]
+        return hmac.new(self._key, f"{use}\0{name}".encode(), sha256).hexdigest()[:32]
 
 
 def _digest(cookie: str) -> bytes:
