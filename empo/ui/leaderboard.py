@@ -196,7 +196,10 @@ def board_html(report: Report, models: Sequence[ModelSpec], adjusted: bool = Fal
             "vote is counted here, with how sure the ranking is.</p>"
         )
     shown = [row["model"] for row in report["standings"]]
-    if adjusted:
+    told = report["warnings"]
+    if not adjusted:
+        told = [line for line in told if line not in report["adjusted_warnings"]]
+    else:
         verdict += _turned(shown, [row["model"] for row in report["adjusted"]])
     paint = paints(shown, models)
     wheel = win_wheel(report["emotions"], paint) if report["emotions"] else ""
@@ -204,7 +207,7 @@ def board_html(report: Report, models: Sequence[ModelSpec], adjusted: bool = Fal
     right = win_matrix(report["matrix"], shown, paint), wheel, people_card(report)
     cards = "".join(f"<div>{''.join(column)}</div>" for column in (left, right))
     method = f'<p class="quiet">{escape(report["method"])}</p>'
-    return f'{verdict}{warnings(report["warnings"])}<div class="cards">{cards}</div>{method}'
+    return f'{verdict}{warnings(told)}<div class="cards">{cards}</div>{method}'
 
 
 def _turned(plain: Sequence[str], adjusted: Sequence[str]) -> str:
