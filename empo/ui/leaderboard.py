@@ -203,9 +203,10 @@ def board_html(report: Report, models: Sequence[ModelSpec], adjusted: bool = Fal
         verdict += _turned(shown, [row["model"] for row in report["adjusted"]])
     paint = paints(shown, models)
     wheel = win_wheel(report["emotions"], paint) if report["emotions"] else ""
-    left = ranking_chart(report, paint, adjusted), pairs_card(report), sway_card(report)
-    right = win_matrix(report["matrix"], shown, paint), wheel, people_card(report)
-    cards = "".join(f"<div>{''.join(column)}</div>" for column in (left, right))
+    first = (ranking_chart(report, paint, adjusted), pairs_card(report), sway_card(report))
+    columns = (first, (win_matrix(report["matrix"], shown, paint), wheel))
+    cards = "".join(f"<div>{''.join(column)}</div>" for column in columns)
+    cards += f'<div class="whole">{people_card(report)}</div>'
     method = f'<p class="quiet">{escape(report["method"])}</p>'
     return f'{verdict}{warnings(told)}<div class="cards">{cards}</div>{method}'
 
