@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from empo.models.inventory import choose_stack
 from empo.ui.leaderboard import leaderboard
@@ -55,6 +56,17 @@ class Page:
         return tab
 
 
+def serious(tab: Any) -> list[str]:
+    """What axe finds wrong with the leaderboard, for whoever cannot see it well."""
+    found = Axe().run(tab, context="#board").response["violations"]
+    return [
+        f"{fault['id']}: {node['target']} {node['failureSummary']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
 @pytest.fixture(scope="module")
 def page(chromium: str) -> Iterator[Page]:
     from playwright.sync_api import sync_playwright
@@ -93,7 +105,8 @@ def test_with_fifty_votes(page: Page) -> None:
 
 
 def test_with_five_thousand_votes_and_the_switch(page: Page) -> None:
-    tab = page.show(rows(5000, seed=1), "5000", viewport={"width": 1280, "height": 900})
+    screen = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"}
+    tab = page.show(rows(5000, seed=1), "5000", **screen)
     assert tab.inner_text("#board .verdict").startswith("DPO leads:")
     picture = tab.locator("#board .ranking svg").bounding_box()
     table = tab.locator("#board .ranking table").bounding_box()
@@ -105,6 +118,10 @@ def test_with_five_thousand_votes_and_the_switch(page: Page) -> None:
     tab.wait_for_selector("#board h3:has-text('adjusted for length and side')")
     assert tab.inner_text("#board .ranking table") != before
     assert "With length and side taken out" in tab.inner_text("#board")
+    assert serious(tab) == []
+    tab.evaluate("document.body.classList.add('dark')")
+    tab.screenshot(path=SHOTS / "board-dark.png", full_page=True)
+    assert serious(tab) == []
     tab.context.close()
 
 
@@ -113,6 +130,7 @@ def test_on_a_phone(page: Page) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     boxes = [figure.bounding_box() for figure in tab.locator("#board figure").all()]
     assert len({round(box["x"]) for box in boxes}) == 1
+    assert serious(tab) == []
     tab.context.close()
 
 

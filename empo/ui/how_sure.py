@@ -9,7 +9,7 @@ from typing import Any
 from empo.leaderboard import two_digits
 from empo.types import MECHANISMS
 from empo.ui.mechanisms import WORDS
-from empo.ui.ranking_chart import bounded
+from empo.ui.ranking_chart import bounded, wide
 from empo.ui.share_chart import share_chart, share_of
 
 # The reply with the higher score is …
@@ -30,10 +30,10 @@ def pairs_card(report: Report) -> str:
         f'<td>{_points(pair)}</td><td class="words">{_verdict(pair)}</td></tr>'
         for pair in report["pairs"]
     )
-    table = (
-        '<div class="wide"><table><thead><tr><th scope="col"></th><th scope="col">points (95 % '
-        f'interval)</th><th scope="col"></th></tr></thead><tbody>{rows}</tbody></table></div>'
+    heads = "".join(
+        f'<th scope="col">{name}</th>' for name in ("pair", "points (95 % interval)", "so far")
     )
+    table = wide(f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
     return _figure("What can be told apart", table if rows else "", _flip(report["flip"]))
 
 

@@ -145,7 +145,12 @@ def _table(rows: Sequence[Row], both_bad: Mapping[str, Any]) -> str:
         for row in rows
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{table}</div>'
+    return wide(table)
+
+
+def wide(table: str) -> str:
+    """A table that scrolls by itself where the screen is narrow, with the keyboard, too."""
+    return f'<div class="wide" tabindex="0">{table}</div>'
 
 
 def _short(low: float | None, high: float | None) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from empo.ui.ranking_chart import wide
+
 READING = (
     "How often the model at the left was preferred to the one on top; a tie is half a win. A cell "
     "has the colour of the model that is ahead in it, the stronger, the further ahead."
@@ -22,9 +24,12 @@ def win_matrix(matrix: Mapping[str, Any], order: Sequence[str], colours: Mapping
         + "</tr>"
         for name, i in zip(order, at, strict=True)
     )
+    table = wide(
+        f'<table class="matrix"><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
     return (
-        '<figure class="chart"><h3>Who beats whom</h3><div class="wide"><table class="matrix">'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<figure class="chart"><h3>Who beats whom</h3>{table}'
         f"<figcaption>{READING}</figcaption></figure>"
     )
 

@@ -8,6 +8,7 @@ from html import escape
 from math import sqrt
 
 from empo.data.emotions import EMOTIONS
+from empo.ui.ranking_chart import wide
 from empo.ui.wheel_chart import SIZE, place, wheel
 
 CARD, MUTED = "var(--card, #fff)", "var(--muted, #655e55)"
@@ -87,8 +88,8 @@ def _table(emotions: Mapping[str, Mapping[str, Cell]], models: list[str]) -> str
         + "</tr>"
         for name, cells in sorted(emotions.items())
     )
-    return (
-        '<details data-key="feelings"><summary>The numbers</summary><div class="wide"><table>'
-        f'<thead><tr><th scope="col">won, of votes</th>{head}</tr></thead><tbody>{rows}</tbody>'
-        "</table></div></details>"
+    table = wide(
+        f'<table><thead><tr><th scope="col">won, of votes</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
+    return f'<details data-key="feelings"><summary>The numbers</summary>{table}</details>'
