@@ -450,6 +450,7 @@ def test_inside_an_iframe_as_on_a_space(visit: Callable[..., Watched]) -> None:
     w.page.set_content(f"<iframe src='{w.address}' style='width:100%;height:1600px;border:0'>")
     frame = w.page.frame_locator("iframe")
     frame.locator("#chips button[data-at]").first.click()
-    frame.locator("#compare .pace:not(:empty)").wait_for()
+    frame.locator("#compare .example").wait_for(state="hidden")
+    frame.locator("#compare .turn:only-child .pace:not(:empty)").wait_for()
     assert frame.locator("#compare .reply").count() == 3
     w.shot("iframe")

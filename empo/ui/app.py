@@ -27,6 +27,7 @@ from empo.ui.control import Running
 from empo.ui.door import Door
 from empo.ui.handlers import Handlers
 from empo.ui.headers import Guard
+from empo.ui.kept_page import KeptPage
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
@@ -204,7 +205,10 @@ def serve(argv: Sequence[str] | None = None) -> None:
         show_error=False,
         footer_links=[],
         max_file_size="1mb",
-        app_kwargs={"middleware": [Middleware(Guard), Middleware(Door, gate=gate)]},
+        app_kwargs={
+            # The page itself, once kept, is for everybody: who may do what is asked before it.
+            "middleware": [Middleware(Guard), Middleware(Door, gate=gate), Middleware(KeptPage)]
+        },
         max_threads=services.line.limit + 24,
         quiet=True,
         prevent_thread_lock=True,

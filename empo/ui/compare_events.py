@@ -4,11 +4,12 @@ first page, so one event serves several buttons and its target says which.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import EventListener
 
 from empo.conversation import Conversation
 from empo.types import Sampling
@@ -62,12 +63,11 @@ class _Asking(_Events):
             "concurrency_limit": self.handlers.services.line.limit + 1,
             "concurrency_id": "turns",
         }
-        buttons = [tab.go.click, tab.box.submit, tab.again.click]
-        gr.on(buttons, self.run, tab.inputs, tab.outputs, **pool)
-        for trigger in (tab.chips.pick, tab.stage.edit):  # custom events are not for gr.on
-            trigger(self.run, tab.inputs, tab.outputs, **pool)
-        tab.stop.click(self.stop, **AT_ONCE)
-        tab.stage.halt(self.halt, **AT_ONCE)
+        asking = [tab.go.click, tab.box.submit, tab.again.click]
+        asking += [custom(tab.chips, "pick"), custom(tab.stage, "edit")]
+        gr.on(asking, self.run, tab.inputs, tab.outputs, **pool)
+        halting = [tab.stop.click, custom(tab.stage, "halt")]
+        gr.on(halting, self.halt, None, None, **AT_ONCE, trigger_mode="multiple")
 
     def run(
         self,
@@ -101,11 +101,9 @@ class _Asking(_Events):
         known = self.tab.situations
         return known[at].text if 0 <= at < len(known) else ""
 
-    def stop(self, request: gr.Request) -> None:
-        self.handlers.services.running.stop(_session(request))
-
     def halt(self, event: gr.EventData, request: gr.Request) -> None:
-        self.handlers.services.running.stop(_session(request), _whole(event.column))
+        column = _whole(event.column) if _from(event, self.tab.stage) else None
+        self.handlers.services.running.stop(_session(request), column)
 
 
 class _Moving(_Events):
@@ -114,9 +112,9 @@ class _Moving(_Events):
     def wire(self) -> None:
         tab = self.tab
         inputs = [tab.replay.found, tab.conversation, tab.columns]
-        buttons = [tab.undo.click, tab.new.click, tab.replay.back.click, tab.replay.found.input]
-        gr.on(buttons, self.run, inputs, tab.outputs, **QUIET, concurrency_limit=None)
-        tab.stage.move(self.run, inputs, tab.outputs, **QUIET, concurrency_limit=None)
+        moving = [tab.undo.click, tab.new.click, tab.replay.back.click, tab.replay.found.input]
+        moving.append(custom(tab.stage, "move"))
+        gr.on(moving, self.run, inputs, tab.outputs, **QUIET, concurrency_limit=None)
         fields = [*tab.panel.settings, tab.stage, tab.box, tab.columns]
         tab.stage.opened(self.opened, None, fields, **AT_ONCE)
 
@@ -225,6 +223,13 @@ def as_sampling(
         repetition_penalty=float(penalty),
         **{k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in whole.items()},
     )
+
+
+def custom(component: gr.HTML, name: str) -> Callable[..., Any]:
+    """An event of the component's own script, as `gr.on` takes it beside the ordinary ones."""
+    listener = EventListener(name).listener
+    listener.__self__ = component  # a component's own events carry this, too
+    return listener
 
 
 def _from(event: gr.EventData, component: Component) -> bool:
