@@ -98,7 +98,7 @@ def test_a_failure_or_one_visitors_answer_is_not_kept(answer: dict[str, Any]) ->
 
 
 def test_many_claimed_addresses_do_not_fill_the_memory() -> None:
-    kept, calls = page()
+    kept, _ = page()
     for number in range(3 * ADDRESSES):
         ask(kept, host=f"h{number}")
     assert len(kept._kept) == ADDRESSES

@@ -63,7 +63,7 @@ def mood_chart(path: Sequence[Exchange], colours: Mapping[str, str], who: str = 
             "message and reply is drawn here.</p></figure>"
         )
     legend = "".join(
-        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{_mark(i, 0, 0, line.colour)}</svg>'
+        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{mark(i, 0, 0, line.colour)}</svg>'
         f"{escape(line.name)}</li>"
         for i, line in enumerate(series)
     )
@@ -148,12 +148,12 @@ def _line(number: int, line: Series, turns: int, shift: float) -> str:
         if point:
             title = f"{line.name}, turn {turn + 1}: {_number(line.values[turn])}"
             parts.append(
-                f"<g><title>{escape(title)}</title>{_mark(number, *point, line.colour)}</g>"
+                f"<g><title>{escape(title)}</title>{mark(number, *point, line.colour)}</g>"
             )
     return "".join(parts)
 
 
-def _mark(number: int, x: float, y: float, colour: str) -> str:
+def mark(number: int, x: float, y: float, colour: str) -> str:
     """A marker; its shape differs by series, so that colour is not the only sign."""
     paint = f'fill="{colour}" stroke="var(--paper, #fff)" stroke-width="1.5"'
     shape = number % 5

@@ -19,6 +19,7 @@ from empo.ui.keep import COPY, as_file
 from empo.ui.share import address
 from empo.ui.share import link as share_link
 from empo.ui.share import read as read_shared
+from empo.ui.sweep import Sweeps
 
 Columns = tuple[str, ...]
 Updates = dict[Component, Any]
@@ -47,8 +48,9 @@ class _Events:
             (tab.box, screen.box),
             (tab.conversation, screen.conversation),
             (tab.columns, screen.columns),
+            (tab.panel.sweep, screen.sweep),
         ):
-            if value is not None:
+            if component is not None and value is not None:
                 found[component] = value
         return found
 
@@ -65,6 +67,8 @@ class _Asking(_Events):
         }
         asking = [tab.go.click, tab.box.submit, tab.again.click]
         asking += [custom(tab.chips, "pick"), custom(tab.stage, "edit")]
+        if tab.panel.sweep:
+            asking.append(custom(tab.panel.sweep, "sweep"))
         gr.on(asking, self.run, tab.inputs, tab.outputs, **pool)
         halting = [tab.stop.click, custom(tab.stage, "halt")]
         gr.on(halting, self.halt, None, None, **AT_ONCE, trigger_mode="multiple")
@@ -95,6 +99,8 @@ class _Asking(_Events):
             return self.handlers.send(self.situation(_whole(event.at)), asked)
         if _from(event, self.tab.stage):
             return self.handlers.edit(_whole(event.id), str(event.text), asked)
+        if self.tab.panel.sweep and _from(event, self.tab.panel.sweep):
+            return Sweeps(self.handlers).run(box, _data(event).get("beyond") is True, asked)
         return self.handlers.send(box, asked)
 
     def situation(self, at: int) -> str:
@@ -138,7 +144,7 @@ class _Moving(_Events):
         if _from(event, tab.replay.found):
             return handlers.replay(_whole(number), asked)
         if _from(event, tab.stage):
-            return self.moved(event._data if isinstance(event._data, dict) else {}, asked)
+            return self.moved(_data(event), asked)
         return handlers.live(asked)
 
     def moved(self, data: dict[str, Any], asked: Asked) -> Screen:
@@ -235,6 +241,11 @@ def custom(component: gr.HTML, name: str) -> Callable[..., Any]:
 def _from(event: gr.EventData, component: Component) -> bool:
     # By elem_id: a component that was updated in a session is another object, with another _id.
     return getattr(event.target, "elem_id", None) == component.elem_id
+
+
+def _data(event: gr.EventData) -> dict[str, Any]:
+    """What a component's own script sent with its event."""
+    return event._data if isinstance(event._data, dict) else {}
 
 
 def _whole(value: object) -> int:
