@@ -18,6 +18,7 @@ from empo.models.fingerprint import short_hashes
 from empo.models.inventory import choose_stack
 from empo.models.stacks import Stack
 from empo.scoring.scorer import load_scorer
+from empo.scoring.valence import ValenceMeter
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
 from empo.ui.about import about
@@ -182,6 +183,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
             f"There are no recorded replies in {options.replies}; get them with "
             "python -m empo fetch replies."
         )
+    ValenceMeter.from_settings()  # a lexicon that cannot be read is said now, not turn by turn
     services = services_for(
         options.stack, options.quantisation, options.engine, config, options.replies
     )
