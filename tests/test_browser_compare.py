@@ -411,6 +411,9 @@ def test_contrast_and_labels(
     w.say("but now I am sad")
     w.answered(2)
     w.shot(name)
+    if name == "desktop":
+        w.page.click("[aria-label='Add a column']")
+        w.page.wait_for_selector("#compare .dial input")
     for fold in ("more", "keep", "replay"):
         w.page.click(f"#{fold} .label-wrap")
     w.page.click("#chips summary")
