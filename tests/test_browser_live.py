@@ -228,6 +228,7 @@ def test_the_dial_on_a_phone_from_a_link(echo: str, visit: Callable[..., Watched
     wait_text(w, "#compare .dial output", "1.3")
     box = w.page.locator("#compare .dial input").bounding_box()
     assert box["width"] > 150 and box["height"] >= 24
+    w.page.wait_for_function("document.querySelector('#say textarea').value === 'hello'")
     w.page.tap("#send")
     w.answered(1)
     assert w.texts() == ["base heard: hello", "dial:1.3 heard: hello"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from empo.cli.compare import adapter_name, chosen
 from empo.errors import UsageError
 from empo.models.dial import dial_ends, dial_name, dial_position, dialled
 from empo.models.stacks import Stack, load_stack
@@ -86,3 +87,8 @@ def test_the_head_says_name_weights_and_adapters() -> None:
     assert head["hash"] == "aaaa + bbbb" and head["colour"] == cast.colour("dial:0.35")
     assert cast.heads(["dial:1"])[0]["hash"] == "bbbb"
     assert cast.heads(["nobody"])[0]["model"] == "base"  # the sentence stands below the columns
+
+
+def test_the_command_line_takes_a_place_on_the_dial() -> None:
+    specs = chosen(load_stack("nano"), "sft, dial:0.5,dial:1")
+    assert [adapter_name(spec) for spec in specs] == ["sft", "sft:0.5+dpo:0.5", "dpo"]

@@ -120,7 +120,9 @@ class _Moving(_Events):
         inputs = [tab.replay.found, tab.conversation, tab.columns]
         moving = [tab.undo.click, tab.new.click, tab.replay.back.click, tab.replay.found.input]
         moving.append(custom(tab.stage, "move"))
-        gr.on(moving, self.run, inputs, tab.outputs, **QUIET, concurrency_limit=None)
+        # The last one waits instead of being dropped: a dial may move on while it is answered.
+        last = {"trigger_mode": "always_last", "concurrency_limit": None}
+        gr.on(moving, self.run, inputs, tab.outputs, **QUIET, **last)
         fields = [*tab.panel.settings, tab.stage, tab.box, tab.columns]
         tab.stage.opened(self.opened, None, fields, **AT_ONCE)
 

@@ -117,7 +117,7 @@ def view(
         "heads": cast.heads(columns),
         "dial": None if fixed else cast.dial(),
         "columns": list(columns),
-        "caution": CAUTION,
+        "caution": f"{CAUTION} The listener: {listener.source}." if listener else CAUTION,
         "turns": [_turn(cast, conversation, exchange, listener) for exchange in path],
         "follow": _follow(conversation, path),
         "running": running,
