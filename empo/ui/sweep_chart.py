@@ -15,8 +15,8 @@ from empo.ui.charts import Series, mark
 from empo.ui.mechanisms import CAUTION, LEVELS, STRONGEST, WORDS
 from empo.ui.view import foot
 
-WIDTH, LEFT, RIGHT = 460, 78, 20
-HEAD, BODY, GAP, FOOT = 22, 92, 20, 40  # heights of a panel's parts, and of the axis below all
+WIDTH, LEFT, RIGHT = 460, 94, 20
+HEAD, BODY, GAP, FOOT = 28, 92, 22, 46  # heights of a panel's parts, and of the axis below all
 INK, MUTED, LINE = "var(--ink, #2b2723)", "var(--muted, #655e55)", "var(--line, #ddd5c9)"
 TINTS = ("var(--why-warm, #b0305c)", "var(--why-mind, #5b4bb0)", "var(--why-ask, #1d6f86)")
 PLAIN = "var(--user, #4a453f)"
