@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from empo.ui.headers import App, Guard
 from empo.ui.kept_page import ADDRESSES, KeptPage
 from tests.browser import app
 
@@ -33,7 +34,7 @@ def page(
 
 
 def ask(
-    kept: KeptPage, path: str = "/", host: str = "a", method: str = "GET", **headers: str
+    kept: App, path: str = "/", host: str = "a", method: str = "GET", **headers: str
 ) -> httpx.Response:
     async def asked() -> httpx.Response:
         transport = httpx.ASGITransport(kept)
@@ -54,6 +55,14 @@ def test_what_was_rendered_once_is_given_again_packed_or_not() -> None:
     )
     assert packed.headers["content-type"] == "text/html"
     assert int(plain.headers["content-length"]) == len("for a/")
+
+
+def test_headers_added_on_the_way_out_are_added_once() -> None:
+    kept, calls = page()
+    for _ in range(3):
+        answer = ask(Guard(kept))
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+    assert calls == ["a/"]
 
 
 def test_every_address_and_path_has_its_own() -> None:
@@ -119,7 +128,7 @@ def test_the_page_itself_is_kept_whole(address: str) -> None:
             assert packed.headers["content-encoding"] == "gzip"
             assert packed.content == plain.content
             assert len(gzip.compress(plain.content)) < len(plain.content) / 3
-            assert "frame-ancestors" in packed.headers["content-security-policy"]
+            assert packed.headers["content-security-policy"].count("frame-ancestors") == 1
             afresh = client.get(path, headers={"x-forwarded-host": "other.test"})
             assert "http://other.test" in afresh.text
             assert afresh.text.replace("http://other.test", address.rstrip("/")) == plain.text

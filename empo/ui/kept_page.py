@@ -57,10 +57,10 @@ class KeptPage:
         parts: list[bytes] = []
 
         async def sent(message: Message) -> None:
-            await send(message)  # first: nobody waits for the packing
             if message["type"] == "http.response.start":
-                start.update(message)
-            elif message["type"] == "http.response.body":
+                start.update(message, headers=list(message["headers"]))  # others may add to it
+            await send(message)  # before the packing, for which nobody waits
+            if message["type"] == "http.response.body":
                 parts.append(message.get("body", b""))
                 if not message.get("more_body", False) and start.get("status") == 200:
                     self._keep(key, start["headers"], b"".join(parts))
