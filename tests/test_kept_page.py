@@ -65,6 +65,25 @@ def test_headers_added_on_the_way_out_are_added_once() -> None:
     assert calls == ["a/"]
 
 
+def test_a_cookie_given_on_the_way_out_is_nobody_elses() -> None:
+    kept, calls = page()
+    given: list[str] = []
+
+    async def door(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                given.append(f"visitor={len(given)}")
+                cookie = (b"set-cookie", given[-1].encode())
+                message["headers"] = [*message["headers"], cookie]
+            await send(message)
+
+        await kept(scope, receive, answer)
+
+    for number in range(3):
+        assert ask(door).headers.get_list("set-cookie") == [f"visitor={number}"]
+    assert calls == ["a/"]
+
+
 def test_every_address_and_path_has_its_own() -> None:
     kept, calls = page()
     for _ in range(2):
