@@ -59,9 +59,7 @@ def _peaks(counts: Sequence[Counter[tuple[str, ...]]]) -> dict[tuple[str, ...], 
     return peaks
 
 
-def _clipped(
-    i: int, own: Counter[tuple[str, ...]], peaks: dict[tuple[str, ...], _Peak]
-) -> int:
+def _clipped(i: int, own: Counter[tuple[str, ...]], peaks: dict[tuple[str, ...], _Peak]) -> int:
     found = 0
     for gram, count in own.items():
         first, where, second = peaks[gram]

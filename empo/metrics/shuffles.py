@@ -24,25 +24,35 @@ def shuffled(count: int, seed: int = 0) -> list[int]:
 def length_matched(wanted: Sequence[int], lengths: Sequence[int], seed: int = 0) -> list[int]:
     """For each place i another place whose `lengths` is as near to `wanted[i]` as there is.
 
-    Among equally near ones it is drawn at random. `lengths[i]` belongs to place i, which is never
-    its own answer (but for a single place).
+    Among equally long ones it is drawn at random, each once as long as there are enough.
+    `lengths[i]` belongs to place i, which is never its own answer (but for a single place).
     """
     generator = random.Random(seed)
     places: dict[int, list[int]] = {}
     for i, length in enumerate(lengths):
         places.setdefault(length, []).append(i)
-    known = sorted(places)
-    return [_drawn(i, length, known, places, generator) for i, length in enumerate(wanted)]
+    fresh: dict[int, list[int]] = {}
+    return [
+        _drawn(i, length, places, fresh, generator) if len(lengths) > 1 else i
+        for i, length in enumerate(wanted)
+    ]
 
 
 def _drawn(
     i: int,
     wanted: int,
-    known: Sequence[int],
     places: dict[int, list[int]],
+    fresh: dict[int, list[int]],
     generator: random.Random,
 ) -> int:
-    for length in sorted(known, key=lambda length: (abs(length - wanted), length)):
-        if others := [j for j in places[length] if j != i]:
-            return generator.choice(others)
-    return i
+    """A place of the nearest length, from the ones not drawn yet while there are any."""
+    length = min(
+        (length for length in places if places[length] != [i]),
+        key=lambda length: (abs(length - wanted), length),
+    )
+    left = [j for j in fresh.get(length, ()) if j != i]
+    if not left:
+        fresh[length] = generator.sample(places[length], len(places[length]))
+        left = [j for j in fresh[length] if j != i]
+    fresh[length].remove(left[-1])
+    return left[-1]

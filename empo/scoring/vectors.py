@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PIECES = 128
 """Longer texts are cut to this many pieces, markers included."""
-# A node's two inputs, as protobuf writes them: the speaker's pieces are gathered from the last layer.
+# A node's two inputs, as protobuf writes them: the speaker's pieces come from the last layer.
 _LAYER = re.compile(rb"\n[\x01-\x7f]([A-Za-z0-9_./]+)\n\x08speakers\x12", re.DOTALL)
 # Field numbers of ModelProto.graph, GraphProto.output, ValueInfoProto.name in onnx.proto.
 _GRAPH, _OUTPUT, _NAME = 7, 12, 1
