@@ -25,6 +25,12 @@ class Entry:
     column: str | None = None
     scale: float = 1.0
 
+    @property
+    def family(self) -> str:
+        """What it has in common with its neighbours: "vad/diff_max" of "vad/diff_max_v"."""
+        head, _, part = self.path.partition("/")
+        return f"{head}/{part.rpartition('_')[0]}" if head == "vad" else head
+
     def of(self, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         """The number of `metrics`; None where the metric was not asked for."""
         found: Any = metrics

@@ -27,6 +27,7 @@ from empo.evaluation.request import Item, Work
 
 REPORT, REPLIES, TABLES, PAGE = "report.json", "replies.jsonl", "report.md", "report.html"
 NOT_MEASURED = "not measured"
+COLUMNS = 4
 
 
 def write(
@@ -124,10 +125,22 @@ def markdown(report: Mapping[str, Any]) -> str:
     entries = measured(report)
     for group in (*GROUPS, "General knowledge"):
         own = [entry for entry in entries if entry.group == group]
-        for start in range(0, len(own), 4):
-            lines += [*_table(report, own[start : start + 4]), ""]
+        for chunk in _chunks(own):
+            lines += [*_table(report, chunk), ""]
     lines += _findings(report)
     return "\n".join(lines).rstrip()
+
+
+def _chunks(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Runs of at most four columns; metrics of one family stay together."""
+    found: list[list[Entry]] = []
+    for entry in entries:
+        family = [other for other in entries if other.family == entry.family]
+        begins = entry is family[0] and (not found or len(found[-1]) + len(family) > COLUMNS)
+        if begins or len(found[-1]) == COLUMNS:
+            found.append([])
+        found[-1].append(entry)
+    return found
 
 
 def _head(run: Mapping[str, Any]) -> str:
@@ -149,6 +162,10 @@ def _table(report: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
     ]
     head = f"| {entries[0].group} | {' | '.join(entry.title for entry in entries)} |"
     return [head, "|---" * (len(entries) + 1) + "|", *rows]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def _value(entry: Entry, metrics: Mapping[str, Any]) -> float | None:
@@ -176,7 +193,7 @@ def _findings(report: Mapping[str, Any]) -> list[str]:
     return [
         f"- diff-EPITOME of {row['a']} is {'higher' if row['difference']['value'] > 0 else 'lower'}"
         f" (lower is better) than that of {row['b']} by {abs(row['difference']['value']):.3f}"
-        f" ({row['difference']['low']:+.3f} to {row['difference']['high']:+.3f},"
+        f" ({_signed(row['difference']['low'])} to {_signed(row['difference']['high'])},"
         f" p {row['p_holm']:.2g} after Holm)."
         for row in rows
     ]
