@@ -21,6 +21,25 @@ the same settings and the same seed.
 The method is that of *EmPO: Emotion Grounding for Empathetic Response Generation through Preference
 Optimization* (Sotolar, Formanek, Debnath, Lahnala, Welch, Flek; arXiv 2406.19071).
 
+## What the recomputation found
+
+The metrics of the paper, computed again on the replies that its authors released, say three things
+that one should know before comparing models by them (*Results* has the figures, the README the
+command).
+
+- **A constant beats the model at diff-EPITOME.** That measure is the squared difference between the
+  empathy level predicted for a model's reply and for the human's; lower is better. The released DPO
+  replies reach 0.706. Level 0 for every reply, the score of somebody who never shows any empathy,
+  reaches 0.627: most human replies of EmpatheticDialogues are at level 0 too. Human replies from
+  other dialogues reach 0.943. So the measure is shown beside these lines, and never alone.
+- **The compared systems ran under different prompts.** The released SFT and DPO replies were all
+  made with a system prompt that asks for longer, expressive replies and still has the unfilled
+  placeholders `tags {}, or {}`; the base had another prompt, and SFT was trained with none. What
+  differs between them is training *and* prompt. Here all models of a comparison get the same
+  prompt, and its name is in every report.
+- **Unknown words count as the most negative ones** in the published valence figures (NRC VAD):
+  about 70 % of the words. Reports give both, as published and over known words only.
+
 ## What the chart shows
 
 *Valence*, how pleasant or unpleasant the words are, by VADER (Hutto and Gilbert 2014), a word list
