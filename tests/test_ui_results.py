@@ -71,7 +71,7 @@ def test_the_example_has_numbers_and_no_text(services: Services) -> None:
     (example,) = [one for one in library.reports() if one.example]
     report = library.load(example.folder)
     assert list(report["systems"]) == ["base", "sft", "dpo"]
-    assert report["run"]["counts"]["dialogues"] == 500
+    assert report["run"]["counts"]["dialogues"] >= 50
     assert {path.name for path in example.folder.iterdir()} == {"report.json", "replies.jsonl.gz"}
     parts = Results(services).behind(Wish(example.name, system="dpo", emotion="sad"))
     assert "numbers only" in parts["behind"]

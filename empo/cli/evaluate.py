@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from empo.cli.terminal import ProgressLine, print_json
-from empo.errors import UsageError
+from empo.errors import DataError, UsageError
 from empo.prompts import PROMPT_NAMES
 from empo.sampling import LIMITS
 from empo.settings import settings
@@ -31,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--stack", default="nano", help="a stack's name, its YAML file, or auto")
     option("--data", type=Path, metavar="PATH", help="default: EMPO_DATA")
     option("--replies", nargs="+", action="extend", default=[], type=Path, metavar="FILE")
+    option("--situations", type=Path, metavar="FILE", help="answer these instead, one a line")
     option("--split", default="test", help="train, valid or test (default)")
     option("--limit", type=int, metavar="N", help="only N dialogues, drawn by the seed")
     option("--metrics", metavar="A,B", help="default: all")
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from empo.evaluation.request import METRICS, Request
     from empo.evaluation.run import evaluate
 
+    situations = _lines(args.situations) if args.situations else ()
     names = [path.name.split(".")[0] for path in args.replies] or [args.stack, *args.model]
     request = Request(
         out=args.out or settings().home / "reports" / "-".join(names)[:80],
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         vad=args.vad,
         intensity=args.intensity,
         seed=args.seed,
+        situations=situations,
         prompt=args.prompt,
         quantisation=args.quantisation,
         recompute=args.recompute,
@@ -89,6 +92,16 @@ def run(args: argparse.Namespace) -> int:
         print(" ".join(fallen), file=sys.stderr)
         return 1
     return 0
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    if not (lines := tuple(line for line in text.splitlines() if line.strip())):
+        raise DataError(f"{path.name} holds no situation: write one a line.")
+    return lines
 
 
 def _names(text: str | None) -> tuple[str, ...]:

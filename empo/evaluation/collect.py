@@ -9,13 +9,12 @@ from pathlib import Path
 from empo.data.dialogues import find_split, read_dialogues
 from empo.data.preferences import last_exchange
 from empo.data.replies import Answered, read_answers
-from empo.data.situations import situations
 from empo.errors import DataError, UsageError
 from empo.evaluation.request import Item, Request, System
 from empo.sampling import check_message
 from empo.types import Dialogue, Turn
 
-OWN = "situations"
+OWN = "situations"  # what a report calls them
 
 
 def dialogues_of(request: Request) -> tuple[tuple[Dialogue, ...], list[Dialogue]]:
@@ -52,16 +51,11 @@ def items_of(dialogues: Sequence[Dialogue]) -> list[Item]:
 
 
 def situations_of(request: Request) -> list[Item]:
-    """The request's own situations, or the project's; nobody has answered them.
+    """The request's own situations; nobody has answered them.
 
     Raises:
         UsageError: one is empty or too long.
     """
-    if request.situations == (OWN,):
-        return [
-            Item(f"situation-{n}", (Turn("user", s.text),), None, s.emotion)
-            for n, s in enumerate(situations(), 1)
-        ]
     return [
         Item(f"situation-{n}", (Turn("user", check_message(text)),))
         for n, text in enumerate(request.situations, 1)

@@ -117,7 +117,7 @@ def _kappa(columns: Columns, human: np.ndarray, drawn: np.ndarray, why: str) -> 
         if math.isnan(value):
             found[key] = missing("One of both lists of levels is constant.")
         else:
-            edges = quantiles(quadratic_kappa(drawn @ own.astype(np.float32)))
+            edges = quantiles(quadratic_kappa(drawn @ own))
             found[key] = number(value, edges, int(own.sum()))
     return found
 

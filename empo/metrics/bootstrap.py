@@ -45,9 +45,9 @@ def draws(clusters: int, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarra
     One such table serves every figure of every system, so that all intervals are paired.
     """
     generator = np.random.default_rng(seed)
-    found = np.zeros((resamples, clusters), np.float32)
+    found = np.empty((resamples, clusters))
     for row in found:
-        np.add.at(row, generator.integers(0, clusters, clusters), 1.0)
+        row[:] = np.bincount(generator.integers(0, clusters, clusters), minlength=clusters)
     return found
 
 
@@ -58,8 +58,8 @@ def mean_interval(
     known = ~np.isnan(values)
     if not known.any():
         return None
-    sums = drawn @ np.where(known, values, 0.0).astype(np.float32)
-    counts = drawn @ known.astype(np.float32)
+    sums = drawn @ np.where(known, values, 0.0)
+    counts = drawn @ known.astype(float)
     return quantiles(sums[counts > 0] / counts[counts > 0], level)
 
 

@@ -89,11 +89,17 @@ def _served(
 def _result(task: str, found: Any) -> Result:
     """The first of the usual metrics that the task has."""
     row = found["results"][task]
-    counts = found.get("n-samples", {}).get(task, {})
+    # A group such as mmlu has the questions of its parts.
+    parts = {
+        name: counts["effective"]
+        for name, counts in found.get("n-samples", {}).items()
+        if name == task or name.startswith(f"{task}_")
+    }
+    questions = parts.get(task) or sum(parts.values())
     for metric in _METRICS:
         for key, value in row.items():
             if key.split(",")[0] == metric and isinstance(value, int | float):
                 error = row.get(f"{metric}_stderr,{key.split(',')[1]}")
                 known = isinstance(error, int | float) and error == error
-                return float(value), float(error) if known else None, counts.get("effective", 0)
+                return float(value), float(error) if known else None, questions
     raise DataError(f"The task {task} gives none of {', '.join(_METRICS)}.")

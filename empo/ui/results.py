@@ -51,7 +51,8 @@ class Results:
     def show(self, wish: Wish, owner: bool) -> Parts:
         """Everything: the form, how far an evaluation is, the report."""
         form = view.form(self.services.stack.models, can_answer(self.services), owner)
-        return {"form": form, "status": self.status(owner), **self.report(wish)}
+        status = self.status(owner) if self.running else ""
+        return {"form": form, "status": status, **self.report(wish)}
 
     def look(self, wish: Wish, owner: bool) -> Parts:
         """How far the evaluation is; the new report once it is done."""

@@ -16,16 +16,16 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Gradio looks for the names of events in the script: trigger("show") and so on.
 _SCRIPT = """
 const part = (name) => element.querySelector(`[data-part=${name}]`);
-const wish = {}; let timer = 0;
+const wish = {}, was = {}; let timer = 0;
 const draw = () => {
   const v = props.value || {};
   Object.assign(wish, v.chosen || {});
   for (const name of ["form", "status", "report", "behind"]) {
     const here = part(name);
-    if (v[name] === undefined || here.dataset.was === v[name]) continue;
+    if (v[name] === undefined || was[name] === v[name]) continue;
     const open = [...here.querySelectorAll("details[open]")].map((d) => d.dataset.key);
-    const first = !here.dataset.was;
-    here.innerHTML = here.dataset.was = v[name];
+    const first = !was[name];
+    here.innerHTML = was[name] = v[name];
     if (!first) for (const d of here.querySelectorAll("details[data-key]"))
       d.open = open.includes(d.dataset.key);
     if (name === "behind" && v[name]) here.scrollIntoView({block: "nearest"});
