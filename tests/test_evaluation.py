@@ -332,5 +332,24 @@ def test_the_command_measures_a_file_and_prints_json(
     assert "cannot be made a folder" in capsys.readouterr().err
 
 
+def test_the_command_answers_situations_with_the_embedded_model(
+    tmp_path: Path, no_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Generated for real, twice: the second time nothing is left to generate."""
+    path = tmp_path / "said.txt"
+    path.write_text("My dog died.\n\nI won the race!\n", "utf-8")
+    command = ["evaluate", "--situations", str(path), "--model", "sft", "--metrics", "words"]
+    assert main([*command, "--out", str(tmp_path / "out"), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["systems"]["sft"]["words"]["n"] == 2
+    replies = [line["reply"] for line in read_lines(tmp_path / "out")]
+    assert len(replies) == 2 and all(replies)
+    assert main([*command, "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    path.write_text("\n", "utf-8")
+    assert main(command) == 1
+    assert "holds no situation" in capsys.readouterr().err
+
+
 def test_durations_are_for_people() -> None:
     assert [duration(s) for s in (40, 700, 7200)] == ["40 s", "12 min", "2.0 h"]

@@ -13,7 +13,8 @@ from typing import Any
 from empo.evaluation.baselines import CONSTANT, HUMAN, MATCHED, SHUFFLED
 from empo.evaluation.catalogue import Entry
 
-WIDTH, LEFT, RIGHT, STEP, TOP = 460, 132, 20, 22, 8
+WIDTH, RIGHT, STEP, TOP = 360, 14, 24, 8
+LETTER, MOST = 7.2, 17  # width of a letter, and how many of a name are shown
 INK, MUTED, LINE, CARD = (
     "var(--ink, #2b2723)",
     "var(--muted, #655e55)",
@@ -62,9 +63,10 @@ def dots(entry: Entry, report: Mapping[str, Any]) -> str:
     if not values:
         return ""
     low, high = _range(values)
+    left = 20 + LETTER * min(MOST, max(map(len, systems)))
 
     def x(value: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
+        return left + (WIDTH - left - RIGHT) * (value - low) / (high - low)
 
     bottom = TOP + STEP * len(systems)
     parts = [_axis(entry, low, high, x, bottom)]
@@ -76,7 +78,7 @@ def dots(entry: Entry, report: Mapping[str, Any]) -> str:
         )
     tints = colours(list(systems))
     for row, (name, number) in enumerate(systems.items()):
-        parts.append(_dot(entry, name, number, tints[name], TOP + STEP * (row + 0.5), x))
+        parts.append(_dot(entry, name, number, tints[name], left, TOP + STEP * (row + 0.5), x))
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {bottom + 22}" role="img" '
         f'aria-label="{escape(spoken(entry, report))}">{"".join(parts)}</svg>'
@@ -97,7 +99,8 @@ def baseline_values(entry: Entry, report: Mapping[str, Any]) -> list[tuple[str, 
 def _range(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    return low - room, high + room
+    # Nothing that cannot be negative gets an axis that is.
+    return max(0.0, low - room) if low >= 0 else low - room, high + room
 
 
 def _axis(entry: Entry, low: float, high: float, x: Any, bottom: float) -> str:
@@ -112,15 +115,15 @@ def _axis(entry: Entry, low: float, high: float, x: Any, bottom: float) -> str:
     return "".join(parts)
 
 
-def _dot(entry: Entry, name: str, number: Any, tint: str, y: float, x: Any) -> str:
-    label = name if len(name) <= 19 else f"…{name[-18:]}"
+def _dot(entry: Entry, name: str, number: Any, tint: str, left: float, y: float, x: Any) -> str:
+    label = name if len(name) <= MOST else f"…{name[1 - MOST :]}"
     parts = [
-        f'<text x="{LEFT - 12}" y="{y + 4:.1f}" text-anchor="end" font-size="12.5" '
+        f'<text x="{left - 12:.1f}" y="{y + 4:.1f}" text-anchor="end" font-size="13" '
         f'fill="{INK}">{escape(label)}</text>'
     ]
     if not number or number["value"] is None:
         parts.append(
-            f'<text x="{LEFT + 4}" y="{y + 4:.1f}" font-size="12" font-style="italic" '
+            f'<text x="{left + 4:.1f}" y="{y + 4:.1f}" font-size="12" font-style="italic" '
             f'fill="{MUTED}">not measured</text>'
         )
         return f"<g><title>{escape(why(name, number))}</title>{''.join(parts)}</g>"

@@ -80,7 +80,7 @@ def _lines(
         yield from _of(work.items, system.name, system.replies, columns[system.name], texts)
     for baseline in others:
         if baseline.name == HUMAN:
-            yield from _of(work.items, HUMAN, baseline.replies, baseline.columns, texts)
+            yield from _of(work.items, HUMAN, baseline.replies, baseline.compared(), texts)
 
 
 def _of(

@@ -31,6 +31,9 @@ STYLE = """<style>
   color: var(--ink); background: var(--card); border: 1px solid var(--edge); border-radius: 10px;
   padding: 6px 10px; }
 #results textarea { width: 100%; min-height: 5.2em; }
+#results select { appearance: auto; }
+#results input[type=checkbox], #results input[type=radio] { appearance: auto; width: 17px;
+  height: 17px; accent-color: var(--ink-soft); vertical-align: -3px; }
 #results .rows { display: flex; flex-wrap: wrap; gap: 8px 18px; align-items: center;
   margin: 8px 0; }
 #results label { color: var(--ink-soft); }
