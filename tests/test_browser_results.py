@@ -29,7 +29,13 @@ def browser(chromium: str) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("app")
-    with app("--engine", "echo", log=folder / "log.txt", EMPO_HOME=str(folder / "home")) as found:
+    with app(
+        "--engine",
+        "echo",
+        log=folder / "log.txt",
+        EMPO_HOME=str(folder / "home"),
+        EMPO_DATA=str(folder / "none"),
+    ) as found:
         yield found
 
 

@@ -109,9 +109,9 @@ def test_a_damaged_report_is_one_sentence(services: Services, tmp_path: Path) ->
         library.load(folder)
 
 
-def test_an_evaluation_runs_in_the_background_one_at_a_time(
-    services: Services, tmp_path: Path
-) -> None:
+def test_an_evaluation_runs_in_the_background_one_at_a_time(no_data: Path) -> None:
+    services = services_for("nano", None, "echo", settings())
+    services.holder.load_here()
     results = Results(services)
     data = {"models": ["sft"], "dialogues": None, "situations": "My dog died.\n\nI won!"}
     started = results.start(data)
@@ -133,7 +133,7 @@ class Slow(EchoEngine):
         super().__init__(load_stack("nano"), delay=0.05)
 
 
-def test_it_stops_and_the_same_choice_goes_on(tmp_path: Path) -> None:
+def test_it_stops_and_the_same_choice_goes_on(no_data: Path) -> None:
     services = services_for("nano", None, "echo", settings())
     services.holder._load = lambda report: Slow()
     services.holder.load_here()
