@@ -75,7 +75,8 @@ def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., W
     page.click("#results [data-do=start]")
     page.wait_for_function(
         "() => document.querySelector('#results select[name=report] option:checked')"
-        ".textContent.startsWith('nano-')"
+        ".textContent.startsWith('nano-')",
+        timeout=240_000,
     )
     assert "is ready" in w.text("#results [data-part=status]")
     assert page.locator("#results .chart svg.plot").count() > 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -80,7 +82,16 @@ class ResultsTab:
         )
         for name in ("show", "look", "pick", "behind", "begin", "halt"):
             listen = getattr(self.stage, name)
-            listen(getattr(self, name), None, self.stage, **QUIET, concurrency_limit=8)
+            listen(self._new(getattr(self, name)), None, self.stage, **QUIET, concurrency_limit=8)
+
+    @staticmethod
+    def _new(handler: Callable[[gr.EventData, gr.Request], dict[str, Any]]):
+        """The same pieces twice would not be seen as a change, and nobody would look again."""
+
+        def handled(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+            return {**handler(event, request), "at": time.monotonic()}
+
+        return handled
 
     def show(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         parts = self.results.show(Wish.of(_data(event)), is_owner(request))
@@ -89,10 +100,10 @@ class ResultsTab:
     def look(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         return self.results.look(Wish.of(_data(event)), is_owner(request))
 
-    def pick(self, event: gr.EventData) -> dict[str, Any]:
+    def pick(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         return self.results.report(Wish.of(_data(event)))
 
-    def behind(self, event: gr.EventData) -> dict[str, Any]:
+    def behind(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         return {**self.results.behind(Wish.of(_data(event))), "running": self.results.running}
 
     def begin(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
