@@ -116,3 +116,15 @@ def test_half_a_character_can_still_be_written(tmp_path: Path) -> None:
     line = '{"context": "Hi \\ud83d", "reply": "x \\ud83d"}'
     row = read_answers(jsonl(tmp_path, line))["mine"][0]
     assert row.reply.encode("utf-8") == b"x ?"
+
+
+def test_replies_without_an_emotion_have_a_row_of_their_own() -> None:
+    """Two lines with 1 and 3 words and no emotion: mean 2, and both are behind it."""
+    from empo.evaluation.replies import EVERY, behind, by_emotion
+
+    lines = [
+        {"system": "sft", "id": str(n), "emotion": None, "scores": {"words": n}} for n in (1.0, 3.0)
+    ]
+    lines.append({"system": "sft", "id": "x", "emotion": "sad", "scores": {"words": None}})
+    assert by_emotion(lines, "words") == {EVERY: {"sft": (2.0, 2)}}
+    assert [line["id"] for line in behind(lines, "sft", EVERY, "words")] == ["3.0", "1.0"]

@@ -11,6 +11,7 @@ from typing import Any
 from empo.errors import DataError
 
 Line = Mapping[str, Any]
+EVERY = "every situation"  # where nobody has said which emotion it is about
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
@@ -41,8 +42,8 @@ def by_emotion(lines: Sequence[Line], column: str) -> dict[str, dict[str, tuple[
     """Emotion → system → (mean of `column`, over how many replies)."""
     found: dict[str, dict[str, list[float]]] = {}
     for line in lines:
-        value, emotion = line["scores"].get(column), line.get("emotion")
-        if value is not None and emotion:
+        value, emotion = line["scores"].get(column), line.get("emotion") or EVERY
+        if value is not None:
             found.setdefault(emotion, {}).setdefault(line["system"], []).append(value)
     return {
         emotion: {name: (sum(v) / len(v), len(v)) for name, v in row.items()}
@@ -58,7 +59,7 @@ def behind(
         line
         for line in lines
         if line["system"] == system
-        and (emotion is None or line.get("emotion") == emotion)
+        and (emotion is None or (line.get("emotion") or EVERY) == emotion)
         and line["scores"].get(column) is not None
     ]
     own.sort(key=lambda line: (-line["scores"][column], str(line["id"])))

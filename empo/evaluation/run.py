@@ -248,6 +248,8 @@ def _settle_levels(work: Work, meters: Meters) -> bool:
     )
     if work.request.replies and known and not work.request.recompute:
         return True
+    if all(item.human is None for item in work.items):
+        return False
     work.tell("levels of the human replies", 0.0)
     found = scored(meters, work.items, [item.human for item in work.items])
     for item, row in zip(work.items, found, strict=True):

@@ -103,6 +103,8 @@ def form(models: Sequence[ModelSpec], dialogues: bool, owner: bool) -> str:
         '<div class="rows"><label>or a text file, one situation a line: '
         '<input type="file" accept=".txt,text/plain"></label>'
         '<button type="button" class="do" data-do="start">Evaluate</button></div>'
+        '<p class="note">Situations and replies are kept with the report, in EMPO_HOME/reports of '
+        "this machine, and everyone who may open this page can read them.</p>"
         "</div></details>"
     )
 
