@@ -56,8 +56,8 @@ show the *differences* that training makes, not what a good listener is. English
 
 Compare stores nothing on the server. Your conversation lives in the memory of your session (gone an
 hour after you leave) and in this browser tab, so that a reload does not lose it; it ends with the
-tab. Downloads are made in your browser.
-What the owner evaluates is kept as a report, its situations and replies in it. One cookie with a random name lets a vote be counted once;
+tab. Downloads are made in your browser. What the owner evaluates is kept as a report, with its
+situations and replies. One cookie with a random name lets a vote be counted once;
 it says nothing else about you, and no address is kept.
 
 ## Data and licences
