@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from empo.metrics.baselines import EmotionFit, Overlap, length_scores
-from empo.metrics.bootstrap import ratio_interval
-from empo.metrics.distinct import distinct, mean_words, repetitive, words
+from empo.metrics.bootstrap import draws, mean_interval, ratio_interval
+from empo.metrics.distinct import distinct, distinct_interval, mean_words, repetitive
 from empo.metrics.pair_accuracy import pair_accuracy
 from empo.metrics.perplexity import perplexity
 
@@ -55,14 +56,33 @@ def test_interval_of_equal_clusters_is_a_point_and_of_none_is_nan() -> None:
     assert all(math.isnan(edge) for edge in ratio_interval([], []))
 
 
-def test_words_split_punctuation_and_keep_apostrophes() -> None:
-    assert words("I'm GLAD, really!") == ["i'm", "glad", ",", "really", "!"]
-
-
 def test_distinct_two_over_the_corpus() -> None:
     """ "i am sad" and "i am here": bigrams (i am) twice, (am sad), (am here): 3 of 4."""
     assert distinct(["I am sad", "i am here"], 2) == 0.75
     assert distinct(["one"], 2) is None
+
+
+def test_distinct_interval_holds_the_value() -> None:
+    """ "a b", "a c", "b d", "e f" by word pairs: all different, whichever is left out."""
+    texts = ["a b", "a c", "b d", "e f"]
+    assert distinct_interval(texts, 2) == (1.0, 1.0)
+    # 6 of 8 words; without one reply after the other 6, 5, 5, 4 of 6: the mean is 5/6.
+    error = math.sqrt(3 / 4 * 2 * (1 / 6) ** 2)
+    assert distinct_interval(texts, 1) == pytest.approx((0.75 - 1.96 * error, 1.0))
+    assert distinct_interval(["one reply"], 1) is None
+    assert distinct_interval(["a", "b"], 3) is None
+
+
+def test_shared_draws_give_the_interval_of_a_mean() -> None:
+    """As the ratio with denominators 1, and a missing value is left out."""
+    drawn = draws(1000, 0)
+    assert drawn.sum(1).tolist() == [1000.0] * len(drawn)
+    values = np.array([1.0] * 400 + [0.0] * 600)
+    low, high = mean_interval(values, drawn)
+    assert low == pytest.approx(0.3696, abs=0.004) and high == pytest.approx(0.4304, abs=0.004)
+    values[400:] = np.nan
+    assert mean_interval(values, drawn) == (1.0, 1.0)
+    assert mean_interval(values * np.nan, drawn) is None
 
 
 def test_mean_words_and_repetition() -> None:

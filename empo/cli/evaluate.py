@@ -1,61 +1,133 @@
-"""Measure the models of a stack on recorded dialogues, with baselines and intervals."""
+"""Measure the models of a stack, or recorded replies, with baselines and intervals.
+
+Models answer the dialogues of --data (a file, or a folder with the splits); --replies takes files
+instead: this project's JSONL, or the paper's `~`-separated ones. --out gets replies.jsonl,
+report.json, report.html and report.md; an interrupted run goes on with the same command.
+
+Metrics: diff_epitome, level, kappa, distinct, self_bleu_4, vad, nidf, vader, words, repetition,
+bertscore_f1, perplexity, pair_accuracy. With perplexity and pair_accuracy alone nothing is
+generated. --tasks adds tasks of lm-evaluation-harness (pip install -r requirements-eval.txt), or
+`probe`, a small one of our own; --gate X fails where a model is more than X below the first.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+import time
 from pathlib import Path
 
 from empo.cli.terminal import ProgressLine, print_json
-from empo.errors import UsageError
+from empo.errors import DataError, UsageError
+from empo.prompts import PROMPT_NAMES
 from empo.sampling import LIMITS
 from empo.settings import settings
+from empo.types import QUANTISATIONS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stack", default="nano", help="a stack's name or its YAML file")
-    parser.add_argument("--models", metavar="A,B", help="which models (default: all)")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="a file of dialogues, or a folder with the splits (default: EMPO_DATA)",
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="only N, drawn by the seed")
-    parser.add_argument(
-        "--replies", type=int, default=500, metavar="N", help="how many of them are answered (500)"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there too")
+    option = parser.add_argument
+    option("--model", nargs="+", action="extend", default=[], metavar="NAME", help="default: all")
+    option("--stack", default="nano", help="a stack's name, its YAML file, or auto")
+    option("--data", type=Path, metavar="PATH", help="default: EMPO_DATA")
+    option("--replies", nargs="+", action="extend", default=[], type=Path, metavar="FILE")
+    option("--situations", type=Path, metavar="FILE", help="answer these instead, one a line")
+    option("--split", default="test", help="train, valid or test (default)")
+    option("--limit", type=int, metavar="N", help="only N dialogues, drawn by the seed")
+    option("--metrics", metavar="A,B", help="default: all")
+    option("--vad", type=Path, metavar="FILE", help="the NRC VAD lexicon (default: EMPO_VAD)")
+    option("--intensity", type=Path, metavar="FILE", help="the NRC Emotion Intensity lexicon")
+    option("--prompt", metavar="NAME", help=f"one of {', '.join(PROMPT_NAMES)}")
+    option("--quantisation", choices=QUANTISATIONS, help="default: nf4 on a GPU, none without")
+    option("--seed", type=int, default=0)
+    option("--recompute", action="store_true", help="levels by the scorer, not those in the file")
+    option("--no-texts", action="store_true", help="leave no text behind: replies.jsonl.gz")
+    option("--tasks", metavar="A,B", help="general knowledge: probe, mmlu, arc_challenge, …")
+    option("--task-path", type=Path, metavar="DIR", help="a folder with task files of your own")
+    option("--gate", type=float, metavar="X", help="fail where a task falls by more than X (0..1)")
+    option("--out", type=Path, metavar="DIR", help="default: a folder in EMPO_HOME/reports")
+    option("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    for name in ("limit", "replies"):
-        if (value := getattr(args, name)) is not None and value < 1:
-            raise UsageError(f"--{name} must be at least 1, not {value}.")
     if args.seed not in LIMITS["seed"]:
         raise UsageError(f"--seed must be {LIMITS['seed']}, not {args.seed}.")
-    if args.out and not args.out.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder {args.out.absolute().parent} to write the report to.")
-    from empo.evaluation import evaluate, markdown
+    if args.gate is not None and not (args.tasks and 0 <= args.gate <= 1):
+        raise UsageError("--gate X goes with --tasks, X from 0 to 1.")
+    # numpy and scikit-learn take a second to import: not for every command.
+    from empo.evaluation.forgetting import dropped
+    from empo.evaluation.report import markdown
+    from empo.evaluation.request import METRICS, Request
+    from empo.evaluation.run import evaluate
 
-    line = ProgressLine()
-    report = evaluate(
-        args.stack,
-        args.models.split(",") if args.models else None,
-        args.data or settings().data_dir,
+    situations = _lines(args.situations) if args.situations else ()
+    names = [path.name.split(".")[0] for path in args.replies] or [args.stack, *args.model]
+    request = Request(
+        out=args.out or settings().home / "reports" / "-".join(names)[:80],
+        data=args.data or settings().data_dir,
+        stack=args.stack,
+        models=tuple(args.model),
+        replies=tuple(args.replies),
+        split=args.split,
         limit=args.limit,
+        metrics=_names(args.metrics) or METRICS,
+        vad=args.vad,
+        intensity=args.intensity,
         seed=args.seed,
-        replies=args.replies,
-        progress=lambda text, share: line.show(f"{text} {share:.0%}", last=share >= 1),
-    )
-    if args.out:
-        args.out.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
-        print(f"Written to {args.out}.", file=sys.stderr)
+        situations=situations,
+        prompt=args.prompt,
+        quantisation=args.quantisation,
+        recompute=args.recompute,
+        texts=not args.no_texts,
+        tasks=_names(args.tasks),
+        task_path=args.task_path,
+    ).checked()
+    report = evaluate(request, Remaining())
+    print(f"Written to {request.out}.", file=sys.stderr)
     if args.json:
         print_json(report)
     else:
         print(markdown(report))
+    if args.gate is not None and (fallen := dropped(report, args.gate)):
+        print(" ".join(fallen), file=sys.stderr)
+        return 1
     return 0
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    if not (lines := tuple(line for line in text.splitlines() if line.strip())):
+        raise DataError(f"{path.name} holds no situation: write one a line.")
+    return lines
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+
+
+class Remaining:
+    """Shows what is being done, how far it is, and how long that part will still take."""
+
+    def __init__(self) -> None:
+        self.line = ProgressLine()
+        self.what, self.began, self.start = "", 0.0, 0.0
+
+    def __call__(self, text: str, share: float) -> None:
+        now = time.monotonic()
+        if text != self.what:
+            self.what, self.began, self.start = text, now, share
+        shown = f"{text} {share:.0%}"
+        if self.start < share < 1:
+            left = (now - self.began) * (1 - share) / (share - self.start)
+            shown += f", {duration(left)} left"
+        self.line.show(shown, last=share >= 1)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: 40 s, 12 min, 3 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -3,7 +3,8 @@
 `python -m empo fetch replies` puts them into the data folder; they carry no licence, so they are
 read from there and never shipped. Columns used: `chat_templates` (the prompt as rendered by
 Zephyr's template, with the dialogue so far), `gen_targets` (the human listener's reply), `emotions`
-and `gens` (the system's reply).
+and `gens` (the system's reply); where they are there, `pred_IP_scores` … and `gt_IP_scores` … (the
+EPITOME levels that the authors' classifiers gave the system's and the human's reply).
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ _PART = re.compile(r"<\|(system|user|assistant)\|>\n(.*?)(?=</s>\n<\||</s>\n?$|\
 _FIELD_LIMIT = 1_000_000  # characters of one cell; a rendered prompt has a few thousand
 
 
+Levels = tuple[int, int, int]
+"""Predicted EPITOME levels 0, 1, 2: interpretation, exploration, emotional reaction."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedReply:
     """One row of one file. `turns` ends with the speaker's last utterance, no system turn."""
@@ -53,6 +58,8 @@ class RecordedReply:
     emotion: str
     text: str
     system: str | None = None
+    levels: Levels | None = None
+    human_levels: Levels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,27 @@ def _row(name: str, number: int, row: Mapping[str, str | None]) -> RecordedReply
     if row["emotions"] not in EMOTIONS:
         raise DataError(f"{name}: row {number}: “{row['emotions']}” is none of the 32 emotions.")
     texts = {column: (row[column] or "").strip() for column in _NEEDED}
-    return RecordedReply(turns, texts["gen_targets"], texts["emotions"], texts["gens"], system)
+    return RecordedReply(
+        turns,
+        texts["gen_targets"],
+        texts["emotions"],
+        texts["gens"],
+        system,
+        _levels(name, number, row, "pred"),
+        _levels(name, number, row, "gt"),
+    )
+
+
+def _levels(name: str, number: int, row: Mapping[str, str | None], kind: str) -> Levels | None:
+    """The stored levels; None where the file has no such columns."""
+    columns = [f"{kind}_{mechanism}_scores" for mechanism in ("IP", "EX", "ER")]
+    if any(column not in row for column in columns):
+        return None
+    for column in columns:
+        if row[column] not in ("0", "1", "2", "0.0", "1.0", "2.0"):
+            raise DataError(f"{name}: row {number}: column {column} is no level 0, 1 or 2.")
+    first, second, third = (int(float(row[column] or 0)) for column in columns)
+    return first, second, third
 
 
 def parse_prompt(rendered: str) -> tuple[str | None, tuple[Turn, ...]]:

@@ -37,3 +37,37 @@ def ratio_interval(
     edge = (1 - level) / 2
     low, high = np.quantile(values, [edge, 1 - edge])
     return float(low), float(high)
+
+
+def draws(clusters: int, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+    """(resamples, clusters): how often each cluster is drawn, with replacement.
+
+    One such table serves every figure of every system, so that all intervals are paired.
+    """
+    generator = np.random.default_rng(seed)
+    found = np.empty((resamples, clusters))
+    for row in found:
+        row[:] = np.bincount(generator.integers(0, clusters, clusters), minlength=clusters)
+    return found
+
+
+def mean_interval(
+    values: np.ndarray, drawn: np.ndarray, level: float = 0.95
+) -> tuple[float, float] | None:
+    """The interval of the mean of `values` (clusters,), nan left out; None where all are nan."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return None
+    sums = drawn @ np.where(known, values, 0.0)
+    counts = drawn @ known.astype(float)
+    return quantiles(sums[counts > 0] / counts[counts > 0], level)
+
+
+def quantiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+    """The central `level` of `values`, nan left out; None where nothing is left."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    edge = (1 - level) / 2
+    low, high = np.quantile(known, [edge, 1 - edge])
+    return float(low), float(high)

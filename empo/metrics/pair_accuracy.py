@@ -22,6 +22,11 @@ class PairAccuracy:
     pairs: int
 
 
+def wins(chosen: Sequence[float], rejected: Sequence[float]) -> list[float]:
+    """Pair by pair: 1 where the chosen reply scores higher, ½ for a tie, else 0."""
+    return [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen, rejected, strict=True)]
+
+
 def pair_accuracy(
     chosen: Sequence[float], rejected: Sequence[float], seed: int = 0
 ) -> PairAccuracy:
@@ -32,6 +37,6 @@ def pair_accuracy(
     """
     if not chosen:
         raise ValueError("There is no pair to work out an accuracy from.")
-    wins = [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen, rejected, strict=True)]
-    low, high = ratio_interval(wins, [1.0] * len(wins), seed)
-    return PairAccuracy(sum(wins) / len(wins), low, high, len(wins))
+    found = wins(chosen, rejected)
+    low, high = ratio_interval(found, [1.0] * len(found), seed)
+    return PairAccuracy(sum(found) / len(found), low, high, len(found))

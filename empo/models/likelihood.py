@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from empo.errors import StackError
 from empo.models.stacks import Source, Stack
 from empo.prompts import neutralise, role_markers
-from empo.types import Turn
+from empo.types import Quantisation, Turn
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -34,16 +34,20 @@ class TurnScore:
 
 
 class Likelihood:
-    """The models of `stack`, in fp32 on `device`, ready to score. Not for several threads at once.
+    """The models of `stack` on `device`, ready to score. Not for several threads at once.
+
+    In fp32, or with the base quantised as it would be served.
 
     Raises:
         StackError: the base or an adapter cannot be loaded.
     """
 
-    def __init__(self, stack: Stack, device: str = "cpu") -> None:
+    def __init__(
+        self, stack: Stack, device: str = "cpu", quantisation: Quantisation | None = None
+    ) -> None:
         self.stack = stack
         self.device = device
-        self.tokenizer, base = _load_base(stack.base, device)
+        self.tokenizer, base = _load_base(stack.base, device, quantisation)
         self.markers = role_markers(
             self.tokenizer.chat_template or "", self.tokenizer.all_special_tokens
         )
@@ -81,6 +85,15 @@ class Likelihood:
                 if progress:
                     progress(done, len(order))
         return found
+
+    def choose(self, model: str) -> None:
+        """Make `model` the voice that a plain call of `self.model` has.
+
+        Raises:
+            UsageError: the stack has no such voice.
+            StackError: the voice is a blend.
+        """
+        self._choose(self._adapter(model))
 
     def _adapter(self, model: str) -> str | None:
         weights = dict(self.stack.model(model).adapters)
@@ -177,18 +190,25 @@ def _location(source: Source) -> str:
     return str(source.folder or source.path)
 
 
-def _load_base(source: Source, device: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+def _load_base(
+    source: Source, device: str, quantisation: Quantisation | None
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where, revision = _location(source), source.revision
+    options: dict[str, Any] = {"dtype": torch.float32}
+    if quantisation not in (None, "none"):
+        from empo.models.loading import quantised
+
+        options |= {"quantization_config": quantised(quantisation), "device_map": device}
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(where, revision=revision, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(where, revision=revision, **options)
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise StackError(f"The base {source.path} cannot be loaded: {first}") from error
-    return tokenizer, model.to(device).eval()
+    return tokenizer, (model if "device_map" in options else model.to(device)).eval()
 
 
 def _with_adapters(

@@ -56,8 +56,8 @@ class EmbeddedScorer:
         self.card = read_card(folder / "scorer.json")
         self.listener = self.card.listener
         self._meter = meter
-        self._tokenizer = _tokenizer(folder / "tokenizer.json")
-        self._session = _session(folder / "scorer.onnx")
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
+        self._session = load_session(folder / "scorer.onnx")
         self._wide = Wide(folder / "wide.npz")
         self._unknown = self._tokenizer.token_to_id("[UNK]")
         self._end = self._tokenizer.token_to_id("[SEP]")
@@ -191,7 +191,8 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield order[start : start + BATCH]
 
 
-def _tokenizer(path: Path):
+def load_tokenizer(path: Path):
+    """The tokenizer at `path`, without cutting or padding."""
     from tokenizers import Tokenizer
 
     try:
@@ -204,7 +205,12 @@ def _tokenizer(path: Path):
     return tokenizer
 
 
-def _session(path: Path):
+def load_session(graph: Path | bytes, name: str = "scorer.onnx"):
+    """The graph, a file or its bytes, ready to run on the processor.
+
+    Raises:
+        ScorerError: it cannot be loaded.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -212,8 +218,9 @@ def _session(path: Path):
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        given = graph if isinstance(graph, bytes) else str(graph)
+        return onnxruntime.InferenceSession(given, options, ["CPUExecutionProvider"])
     except Exception as error:
         raise ScorerError(
-            f"The scorer's {path.name} cannot be loaded: {' '.join(str(error).split())[:200]}"
+            f"The scorer's {name} cannot be loaded: {' '.join(str(error).split())[:200]}"
         ) from error

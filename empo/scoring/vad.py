@@ -26,6 +26,10 @@ class Lexicon:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def find(self, word: str) -> Entry | None:
+        """Valence, arousal and dominance of a lower-case word; None where it is unknown."""
+        return self._entries.get(word)
+
     def score(self, text: str) -> Vad | None:
         """Means over the known words of `text` (repetitions count); None where there are none."""
         words = WORD.findall(text.lower())

@@ -24,6 +24,25 @@ Optimization* (Sotolar, Formanek, Debnath, Lahnala, Welch, Flek; arXiv 2406.1907
 - **Dial**: a blend of the weights of SFT and DPO, as far between them (or beyond DPO) as you set
   it over its column. It was never trained at that place: it shows what lies on the way.
 
+## What the recomputation found
+
+The metrics of the paper, computed again on the replies that its authors released, say three things
+that one should know before comparing models by them (*Results* has the figures, the README the
+command).
+
+- **A constant beats the model at diff-EPITOME.** That measure is the squared difference between the
+  empathy level predicted for a model's reply and for the human's; lower is better. The released DPO
+  replies reach 0.706. Level 0 for every reply, the score of somebody who never shows any empathy,
+  reaches 0.627: most human replies of EmpatheticDialogues are at level 0 too. Human replies from
+  other dialogues reach 0.943. So the measure is shown beside these lines, and never alone.
+- **The compared systems ran under different prompts.** The released SFT and DPO replies were all
+  made with a system prompt that asks for longer, expressive replies and still has the unfilled
+  placeholders `tags {}, or {}`; the base had another prompt, and SFT was trained with none. What
+  differs between them is training *and* prompt. Here all models of a comparison get the same
+  prompt, and its name is in every report.
+- **Unknown words count as the most negative ones** in the published valence figures (NRC VAD):
+  about 70 % of the words. Reports give both, as published and over known words only.
+
 ## What the charts show
 
 *Empathy*, the three mechanisms of EPITOME (Sharma et al. 2020), read by a small encoder that
@@ -43,7 +62,8 @@ show the *differences* that training makes, not what a good listener is. English
 
 Compare stores nothing on the server. Your conversation lives in the memory of your session (gone an
 hour after you leave) and in this browser tab, so that a reload does not lose it; it ends with the
-tab. Downloads are made in your browser. One cookie with a random name lets a vote be counted once;
+tab. Downloads are made in your browser. What the owner evaluates is kept as a report, with its
+situations and replies. One cookie with a random name lets a vote be counted once;
 it says nothing else about you, and no address is kept.
 
 ## Data and licences

@@ -32,6 +32,7 @@ from empo.ui.kept_page import KeptPage
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
+from empo.ui.results_tab import ResultsTab
 from empo.ui.services import EngineHolder, Report, Services
 from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
@@ -48,7 +49,7 @@ talk to a person: <a href="https://findahelpline.com" target="_blank"
 rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
-TABS = ("compare", "about")
+TABS = ("compare", "results", "about")
 
 
 def build(services: Services) -> gr.Blocks:
@@ -61,6 +62,8 @@ def build(services: Services) -> gr.Blocks:
                 cast = Cast(services.stack, services.hashes)
                 compare = CompareTab(Handlers(services, cast, read_opening()))
                 wire(compare)
+            with gr.Tab("Results", id="results"):
+                ResultsTab(services)
             with gr.Tab("About", id="about"):
                 gr.Markdown(about(services.stack), elem_id="about")
         sign_in(services.settings)

@@ -1,0 +1,90 @@
+"""The Results tab in a real browser: the example, a picture's replies, an evaluation and its end.
+
+On the engine without weights. Screenshots go to tests/screenshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import LAUNCH, PHONE, Watched, app
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("app")
+    with app(
+        "--engine",
+        "echo",
+        log=folder / "log.txt",
+        EMPO_HOME=str(folder / "home"),
+        EMPO_DATA=str(folder / "none"),
+    ) as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Callable[..., Watched]]:
+    pages: list[Watched] = []
+
+    def opened(**context: Any) -> Watched:
+        pages.append(Watched(browser, address, **context))
+        pages[-1].page.set_default_timeout(60_000)
+        pages[-1].page.click("button[role=tab]:has-text('Results')")
+        pages[-1].page.wait_for_selector("#results .lead")
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.close()
+
+
+def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., Watched]) -> None:
+    w = visit()
+    page = w.page
+    assert "(example)" in page.inner_text("#results select[name=report] option:checked")
+    assert page.locator("#results .chart svg.plot:visible").count() >= 4
+    page.click("#results .heat button >> nth=0")
+    page.wait_for_selector("#results [data-part=behind] h2")
+    assert "numbers only" in w.text("#results [data-part=behind]")
+    page.select_option("#results select[name=metric]", "words")
+    page.wait_for_function(
+        "() => document.querySelector('#results select[name=metric]').value === 'words'"
+    )
+    w.shot("results-example")
+    # One's own situations, from writing them to reading the replies behind a cell.
+    page.click("#results summary:has-text('Evaluate')")
+    page.check("#results [value=situations]")
+    page.fill("#results textarea", "My <b>dog</b> died.\nI won the race!")
+    page.click("#results [data-do=start]")
+    page.wait_for_function(
+        "() => document.querySelector('#results select[name=report] option:checked')"
+        ".textContent.startsWith('nano-')",
+        timeout=240_000,
+    )
+    assert "is ready" in w.text("#results [data-part=status]")
+    assert page.locator("#results .chart svg.plot").count() > 3
+    w.shot("results-own")
+
+
+def test_on_a_phone_nothing_runs_out_of_the_page(visit: Callable[..., Watched]) -> None:
+    w = visit(**PHONE)
+    wide = w.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0
+    w.shot("results-phone")
