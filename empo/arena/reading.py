@@ -1,0 +1,167 @@
+"""What can be asked of the store: votes for the ratings, counts for matchmaking, how others voted.
+
+Everything is in the order of row ids, which no clock can disturb. Votes with the flag `identity`
+take no part in rankings, counts and what others see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, select
+
+from empo.arena.documents import OUTCOMES
+from empo.arena.pools import pool_from, pool_name
+from empo.arena.schema import BATTLES, POOLS, VOTES, WORDS
+from empo.types import Battle, Others, Pool, Seat
+
+FROM_VOTERS: Final = 5  # before that many have judged, nobody sees how others did
+IDENTITY, DANGER = "identity", "danger"
+_MIRROR = {"a": "b", "b": "a"}
+
+
+class Judged(NamedTuple):
+    """What voters judged together: an item and two seats, the lower first."""
+
+    item: str
+    first: Seat
+    second: Seat
+
+
+def voted(*columns: Any) -> Select[Any]:
+    """`columns` of battles with their votes and pools, in the order of the votes."""
+    joined = VOTES.join(BATTLES, VOTES.c.battle_id == BATTLES.c.id)
+    joined = joined.join(POOLS, BATTLES.c.pool == POOLS.c.id)
+    return select(*columns).select_from(joined).order_by(VOTES.c.id)
+
+
+def seats_of(row: Row[Any]) -> tuple[Seat, Seat]:
+    return Seat(row.model_a, row.revision_a), Seat(row.model_b, row.revision_b)
+
+
+def battle_from(row: Row[Any]) -> Battle:
+    """The battle of a row that has all columns of battles, and the pool's document."""
+    return Battle(row.battle, pool_from(row.document), seats_of(row), row.item, row.emotion)
+
+
+def is_counted(flags: str) -> bool:
+    """Whether a vote with these flags takes part in a ranking."""
+    return IDENTITY not in flags.split()
+
+
+def words_of(connection: Connection, battle_id: int) -> dict[str, Any]:
+    """The stored words of a battle; empty where there are none."""
+    found = connection.scalar(select(WORDS.c.document).where(WORDS.c.battle_id == battle_id))
+    return json.loads(found) if found else {}
+
+
+def pool_sizes(connection: Connection) -> dict[Pool, int]:
+    """Pool → number of its votes, those that do not count among them; first pool first."""
+    sizes = Counter(connection.scalars(voted(BATTLES.c.pool)))
+    rows = connection.execute(select(POOLS.c.id, POOLS.c.document).order_by(POOLS.c.id))
+    return {pool_from(row.document): sizes[row.id] for row in rows}
+
+
+def vote_rows(
+    connection: Connection, pool: Pool | None = None, voter: str | None = None
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(row id, vote) as `arena.votes.collect` takes it, for votes that count.
+
+    A model that a pool has in several revisions is `name@revision`: two models, not one.
+    """
+    names = _names(connection)
+    columns = (*BATTLES.c, *VOTES.c, POOLS.c.name.label("pool_name"))
+    asked = voted(*(c.label(f"{c.table.name}_{c.name}") for c in columns[:-1]), columns[-1])
+    if pool is not None:
+        asked = asked.where(POOLS.c.name == pool_name(pool))
+    if voter is not None:
+        asked = asked.where(BATTLES.c.voter == voter)
+    for row in connection.execute(asked):
+        if is_counted(row.votes_flags):
+            yield row.votes_id, _vote(row, names)
+
+
+def _vote(row: Row[Any], names: Mapping[tuple[int, Seat], str]) -> dict[str, Any]:
+    a = Seat(row.battles_model_a, row.battles_revision_a)
+    b = Seat(row.battles_model_b, row.battles_revision_b)
+    found = {
+        "battle": row.battles_battle,
+        "model_a": names[row.battles_pool, a],
+        "model_b": names[row.battles_pool, b],
+        "outcome": row.votes_outcome,
+        "voter": row.battles_voter,
+        "pool": row.pool_name,
+        "item": row.battles_item,
+        "emotion": row.battles_emotion,
+        "length_a": row.votes_length_a,
+        "length_b": row.votes_length_b,
+    }
+    scores = json.loads(row.votes_scores_a), json.loads(row.votes_scores_b)
+    if any(scores):
+        found |= {"scores_a": scores[0], "scores_b": scores[1]}
+    return found
+
+
+def _names(connection: Connection) -> dict[tuple[int, Seat], str]:
+    """(pool's id, seat) → the model's name there."""
+    known: dict[tuple[int, str], set[Seat]] = defaultdict(set)
+    for side in ("a", "b"):
+        model, revision = BATTLES.c[f"model_{side}"], BATTLES.c[f"revision_{side}"]
+        for row in connection.execute(select(BATTLES.c.pool, model, revision).distinct()):
+            known[row[0], row[1]].add(Seat(row[1], row[2]))
+    return {
+        (pool, seat): seat.model if len(seats) == 1 else f"{seat.model}@{seat.revision or '-'}"
+        for (pool, _), seats in known.items()
+        for seat in seats
+    }
+
+
+def pair_counts(connection: Connection, pool: Pool) -> dict[tuple[Seat, Seat], int]:
+    """(seat, seat), the lower first → number of votes between the two that count."""
+    counts: Counter[tuple[Seat, Seat]] = Counter()
+    for row in connection.execute(_in_pool(pool)):
+        if is_counted(row.flags):
+            first, second = sorted(seats_of(row), key=_order)
+            counts[first, second] += 1
+    return dict(counts)
+
+
+def judged(connection: Connection, pool: Pool) -> dict[Judged, frozenset[str]]:
+    """Item and pair → the voters who have judged it, for battles with an item."""
+    found: dict[Judged, set[str]] = defaultdict(set)
+    for row in connection.execute(_in_pool(pool).where(BATTLES.c.item.is_not(None))):
+        found[Judged(row.item, *sorted(seats_of(row), key=_order))].add(row.voter)
+    return {key: frozenset(voters) for key, voters in found.items()}
+
+
+def _in_pool(pool: Pool) -> Select[Any]:
+    columns = ("model_a", "revision_a", "model_b", "revision_b", "item", "voter")
+    asked = voted(*(BATTLES.c[name] for name in columns), VOTES.c.flags, VOTES.c.outcome)
+    return asked.where(POOLS.c.name == pool_name(pool))
+
+
+def _order(seat: Seat) -> tuple[str, str]:
+    return seat.model, seat.revision
+
+
+def others(connection: Connection, battle: Battle) -> Others | None:
+    """How everybody judged what `battle` shows; None without an item or before `FROM_VOTERS`.
+
+    A voter who judged it several times counts once, as they did first.
+    """
+    if battle.item is None:
+        return None
+    first: dict[str, str] = {}
+    for row in connection.execute(_in_pool(battle.pool).where(BATTLES.c.item == battle.item)):
+        seats = seats_of(row)
+        if is_counted(row.flags) and sorted(seats, key=_order) == sorted(battle.seats, key=_order):
+            same = seats == battle.seats
+            outcome = row.outcome if same else _MIRROR.get(row.outcome, row.outcome)
+            first.setdefault(row.voter, outcome)
+    if len(first) < FROM_VOTERS:
+        return None
+    counts = Counter(first.values())
+    return Others(len(first), {outcome: counts[outcome] for outcome in OUTCOMES})

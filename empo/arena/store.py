@@ -1,0 +1,352 @@
+"""The store of battles and votes.
+
+    store = Store(settings().votes_url)
+    battle, token = store.open_battle(voter, pool, seats, consent="1")
+    store.finish(token, voter, transcript, scores)     # after each round that both answered
+    reveal = store.vote(token, voter, Ballot("a"))     # one transaction; then the names
+    store.votes(pool)                                  # for the ratings
+
+An open battle's words are in memory; the vote puts them, with everything else, into the store in
+one transaction. A token is good for one battle, one voter, one vote. All methods are thread-safe
+and may wait for the database: call them from worker threads.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from empo.arena import reading
+from empo.arena.database import Database
+from empo.arena.documents import (
+    as_json,
+    ballot_from,
+    checked_ballot,
+    checked_transcript,
+    ratings_document,
+    score_numbers,
+    texts_of,
+    word_count,
+    words_document,
+)
+from empo.arena.drafts import Draft, Drafts, token_hash
+from empo.arena.identity import names_itself
+from empo.arena.pools import pool_document, pool_name
+from empo.arena.reading import DANGER, IDENTITY, Judged
+from empo.arena.schema import BATTLES, OPEN, POOLS, VOTED, VOTES, WITHDRAWN, WORDS
+from empo.arena.votes import Votes, collect
+from empo.danger import points_to_danger
+from empo.errors import EmpoError, UsageError
+from empo.types import Ballot, Battle, Pool, Reveal, Scores, Seat, Transcript
+
+_GONE = "This battle is not open to you, or its time is over: start a new one."
+_UNFINISHED = "Both replies have to be complete before you vote: wait a moment."
+_UNCHANGED = "You have voted on this battle: a vote can be withdrawn, not changed."
+
+
+class Store:
+    """Battles and votes in the database at `url`.
+
+    Raises:
+        EmpoError: as `Database`; every method also as `Database.write`.
+    """
+
+    def __init__(self, url: str, drafts: Drafts | None = None) -> None:
+        self.database = Database(url)
+        self.drafts = drafts or Drafts()
+
+    def close(self) -> None:
+        self.database.close()
+
+    # What a voter does, in this order.
+
+    def open_battle(
+        self,
+        voter: str,
+        pool: Pool,
+        seats: tuple[Seat, Seat],
+        item: str | None = None,
+        emotion: str | None = None,
+        consent: str = "",
+    ) -> tuple[Battle, str]:
+        """A new battle, `seats` left and right, and its token, which only `voter` can use.
+
+        `consent`: the version of what the voter was told before they sent anything.
+
+        Raises:
+            UsageError: a model is to meet itself.
+        """
+        if seats[0] == seats[1]:
+            raise UsageError(f"“{seats[0].model}” cannot meet itself in a battle.")
+        battle = Battle(uuid.uuid4().hex, pool, seats, item, emotion)
+        token = secrets.token_urlsafe(32)
+        with self.database.write() as connection:
+            row = battle_row(connection, battle, voter, consent, time.time())
+            connection.execute(insert(BATTLES).values(row | {"token": token_hash(token)}))
+        self.drafts.put(token_hash(token), Draft(battle, voter))
+        return battle, token
+
+    def finish(
+        self,
+        token: str,
+        voter: str,
+        transcript: Transcript,
+        scores: tuple[Scores | None, Scores | None] = (None, None),
+        flags: tuple[str, ...] = (),
+    ) -> tuple[str, ...]:
+        """Both replies are complete: the battle can be voted on. Returns its flags.
+
+        `transcript` is all that was said so far; `scores` are those of the last two replies;
+        `flags` are further reasons not to count the vote. Nothing is written.
+
+        Raises:
+            EmpoError: no such open battle of this voter.
+            UsageError: as `checked_transcript`.
+        """
+        draft = self._draft(token, voter)
+        transcript = checked_transcript(transcript)
+        found = tuple(sorted({*flags, *_flags(transcript)}))
+        self.drafts.change(
+            token_hash(token),
+            draft,
+            transcript=transcript,
+            lengths=tuple(word_count(transcript.replies(side)) for side in ("a", "b")),
+            scores=tuple(map(score_numbers, scores)),
+            flags=found,
+        )
+        return found
+
+    def unfinish(self, token: str, voter: str) -> None:
+        """Another message was sent: no vote until `finish`.
+
+        Raises:
+            EmpoError: no such open battle of this voter.
+        """
+        self.drafts.change(token_hash(token), self._draft(token, voter), transcript=None)
+
+    def abandon(self, token: str, voter: str) -> None:
+        """Forget what was said in an open battle; it can no longer be voted on."""
+        if self.drafts.get(token_hash(token), voter):
+            self.drafts.drop(token_hash(token))
+
+    def vote(self, token: str, voter: str, ballot: Ballot) -> Reveal:
+        """Store the vote and its words in one transaction, and reveal the names.
+
+        The same ballot again (a lost answer, a second click) changes nothing and reveals again.
+
+        Raises:
+            UsageError: as `checked_ballot`.
+            EmpoError: the battle is unknown, another's, unfinished, over, or voted on otherwise.
+        """
+        ballot = checked_ballot(ballot)
+        draft = self.drafts.get(token_hash(token), voter)
+        with self.database.read() as connection:
+            _own(connection, token, voter)  # a token that is none costs no writer's turn
+        with self.database.write() as connection:
+            row = _own(connection, token, voter, lock=True)
+            if row.state == OPEN:
+                if draft is None or draft.transcript is None:
+                    raise EmpoError(_GONE if draft is None else _UNFINISHED)
+                _store(connection, row.id, draft, ballot)
+        self.drafts.drop(token_hash(token))
+        return self.reveal(token, voter, ballot)
+
+    def reveal(self, token: str, voter: str, ballot: Ballot | None = None) -> Reveal:
+        """What voting revealed, once more.
+
+        Raises:
+            EmpoError: there is no such vote of this voter, or it was not this `ballot`.
+        """
+        with self.database.read() as connection:
+            row = _own(connection, token, voter)
+            vote = connection.execute(select(VOTES).where(VOTES.c.battle_id == row.id)).first()
+            if row.state != VOTED or vote is None:
+                raise EmpoError(_GONE)
+            words = reading.words_of(connection, row.id)
+            stored = ballot_from(vote.outcome, vote.ratings, words)
+            if ballot is not None and ballot != stored:
+                raise EmpoError(_UNCHANGED)
+            battle = reading.battle_from(row)
+            flags = tuple(vote.flags.split())
+            return Reveal(battle, stored, flags, reading.others(connection, battle))
+
+    def withdraw(self, token: str, voter: str) -> None:
+        """Take a vote and its words out of the store; the battle stays closed.
+
+        `token` may also be the battle's id.
+
+        Raises:
+            EmpoError: there is no such vote of this voter.
+        """
+        with self.database.write() as connection:
+            row = _own(connection, token, voter, lock=True)
+            if row.state != VOTED:
+                raise EmpoError(_GONE)
+            connection.execute(delete(WORDS).where(WORDS.c.battle_id == row.id))
+            connection.execute(delete(VOTES).where(VOTES.c.battle_id == row.id))
+            connection.execute(
+                update(BATTLES).where(BATTLES.c.id == row.id).values(state=WITHDRAWN)
+            )
+
+    def erase(self, token: str, voter: str | None) -> int:
+        """Erase the words of a battle, and of all battles of its voter that repeat a message of it.
+
+        The votes remain. `token` may also be the battle's id; `voter` None is the owner, whom the
+        caller has made sure of. Returns the number of battles that lost their words.
+
+        Raises:
+            EmpoError: there is no such battle (of this voter).
+        """
+        with self.database.write() as connection:
+            row = _own(connection, token, voter, lock=True)
+            said = _messages(reading.words_of(connection, row.id))
+            mine = select(BATTLES.c.id).where(BATTLES.c.voter == row.voter)
+            ids = [i for i in connection.scalars(mine.order_by(BATTLES.c.id)).all()]
+            gone = [
+                i for i in ids if i == row.id or said & _messages(reading.words_of(connection, i))
+            ]
+            return _erase(connection, gone)
+
+    def erase_voter(self, voter: str) -> int:
+        """Erase all words of `voter`; the votes remain. Returns the number of battles."""
+        with self.database.write() as connection:
+            mine = select(BATTLES.c.id).where(BATTLES.c.voter == voter)
+            return _erase(connection, list(connection.scalars(mine)))
+
+    # What rankings and matchmaking ask.
+
+    def pools(self) -> dict[Pool, int]:
+        """Pool → number of its votes."""
+        with self.database.read() as connection:
+            return reading.pool_sizes(connection)
+
+    def votes(self, pool: Pool | None = None, voter: str | None = None) -> Votes:
+        """The votes that count, of one pool or of all (never to be rated together unsaid).
+
+        With `voter`, only theirs: their own taste.
+        """
+        with self.database.read() as connection:
+            return collect(reading.vote_rows(connection, pool, voter), "The store")
+
+    def pair_counts(self, pool: Pool) -> dict[tuple[Seat, Seat], int]:
+        """As `reading.pair_counts`."""
+        with self.database.read() as connection:
+            return reading.pair_counts(connection, pool)
+
+    def judged(self, pool: Pool) -> dict[Judged, frozenset[str]]:
+        """As `reading.judged`."""
+        with self.database.read() as connection:
+            return reading.judged(connection, pool)
+
+    def _draft(self, token: str, voter: str) -> Draft:
+        draft = self.drafts.get(token_hash(token), voter)
+        if draft is None:
+            raise EmpoError(_GONE)
+        return draft
+
+
+def _flags(transcript: Transcript) -> set[str]:
+    flags = set()
+    if any(names_itself(reply) for side in ("a", "b") for reply in transcript.replies(side)):
+        flags.add(IDENTITY)
+    texts = [text for turn in transcript.rounds for text in (turn.message, turn.a, turn.b)]
+    if any(map(points_to_danger, texts)):
+        flags.add(DANGER)
+    return flags
+
+
+def _own(connection: Connection, token: str, voter: str | None, lock: bool = False) -> Row[Any]:
+    """The battle with that token or id, and its pool's document.
+
+    Raises:
+        EmpoError: there is none, or it is another voter's.
+    """
+    named = or_(BATTLES.c.token == token_hash(token), BATTLES.c.battle == token)
+    joined = BATTLES.join(POOLS, BATTLES.c.pool == POOLS.c.id)
+    asked = select(*BATTLES.c, POOLS.c.document).select_from(joined).where(named)
+    if lock:
+        asked = asked.with_for_update(of=BATTLES)
+    row = connection.execute(asked).first()
+    if row is None or voter not in (None, row.voter):
+        raise EmpoError(_GONE)
+    return row
+
+
+def battle_row(
+    connection: Connection, battle: Battle, voter: str, consent: str, opened: float
+) -> dict[str, Any]:
+    """The columns of an open battle but its token; its pool is entered where it is new."""
+    a, b = battle.seats
+    return {
+        "battle": battle.id,
+        "pool": _pool_id(connection, battle.pool),
+        "voter": voter,
+        "model_a": a.model,
+        "revision_a": a.revision,
+        "model_b": b.model,
+        "revision_b": b.revision,
+        "item": battle.item,
+        "emotion": battle.emotion,
+        "consent": consent,
+        "state": OPEN,
+        "opened": opened,
+    }
+
+
+def _pool_id(connection: Connection, pool: Pool) -> int:
+    name = pool_name(pool)
+    asked = select(POOLS.c.id).where(POOLS.c.name == name)
+    if (found := connection.scalar(asked)) is None:
+        insert_once(connection, POOLS, {"name": name, "document": pool_document(pool)})
+        found = connection.scalar(asked)
+    return found
+
+
+def insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless a unique column of it is there already; whether it was inserted."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    wanted = dialect.insert(table).values(values).on_conflict_do_nothing()
+    return connection.execute(wanted).rowcount == 1
+
+
+def _store(connection: Connection, battle_id: int, draft: Draft, ballot: Ballot) -> None:
+    """Vote and words, where there is no vote yet; inside the caller's transaction."""
+    danger = DANGER in draft.flags or points_to_danger(ballot.reason)
+    flags = sorted({*draft.flags, *([DANGER] if danger else [])})
+    values = {
+        "battle_id": battle_id,
+        "outcome": ballot.outcome,
+        "length_a": draft.lengths[0],
+        "length_b": draft.lengths[1],
+        "scores_a": as_json(draft.scores[0]),
+        "scores_b": as_json(draft.scores[1]),
+        "ratings": ratings_document(ballot),
+        "flags": " ".join(flags),
+        "at": time.time(),
+    }
+    if not insert_once(connection, VOTES, values):
+        return
+    connection.execute(update(BATTLES).where(BATTLES.c.id == battle_id).values(state=VOTED))
+    # Recorded replies are others' texts and are found by their item; only live words are kept.
+    said = draft.transcript if draft.battle.pool.live else None
+    if document := words_document(said, ballot.reason):
+        connection.execute(insert(WORDS).values(battle_id=battle_id, document=document))
+
+
+def _messages(words: Mapping[str, Any]) -> set[str]:
+    """What the person wrote: their messages, and the reason."""
+    rounds = {turn["message"] for turn in words.get("rounds", ())}
+    before = {turn["text"] for turn in words.get("context", ()) if turn["role"] == "user"}
+    return rounds | before | ({words["reason"]} if "reason" in words else set())
+
+
+def _erase(connection: Connection, ids: list[int]) -> int:
+    found = connection.execute(delete(WORDS).where(WORDS.c.battle_id.in_(ids))).rowcount
+    connection.execute(update(VOTES).where(VOTES.c.battle_id.in_(ids)).values(erased=1))
+    return found
