@@ -92,7 +92,7 @@ WORDS = Table(
 
 
 def _erased(connection: Connection) -> None:
-    """Version 2: a vote remembers that its words were erased, so that no import brings them back."""
+    """Version 2: a vote remembers that its words were erased: no import brings them back."""
     connection.execute(text("ALTER TABLE votes ADD COLUMN erased INTEGER NOT NULL DEFAULT 0"))
 
 

@@ -31,7 +31,6 @@ from empo.arena.documents import (
     checked_transcript,
     ratings_document,
     score_numbers,
-    texts_of,
     word_count,
     words_document,
 )
@@ -207,7 +206,7 @@ class Store:
             row = _own(connection, token, voter, lock=True)
             said = _messages(reading.words_of(connection, row.id))
             mine = select(BATTLES.c.id).where(BATTLES.c.voter == row.voter)
-            ids = [i for i in connection.scalars(mine.order_by(BATTLES.c.id)).all()]
+            ids = list(connection.scalars(mine.order_by(BATTLES.c.id)))
             gone = [
                 i for i in ids if i == row.id or said & _messages(reading.words_of(connection, i))
             ]
@@ -312,7 +311,7 @@ def insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -
     """Insert a row unless a unique column of it is there already; whether it was inserted."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     wanted = dialect.insert(table).values(values).on_conflict_do_nothing()
-    return connection.execute(wanted).rowcount == 1
+    return connection.execute(wanted.returning(*table.primary_key)).first() is not None
 
 
 def _store(connection: Connection, battle_id: int, draft: Draft, ballot: Ballot) -> None:
