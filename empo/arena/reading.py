@@ -7,11 +7,12 @@ take no part in rankings, counts and what others see.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from empo.arena.documents import OUTCOMES
 from empo.arena.pools import pool_from, pool_name
@@ -63,6 +64,13 @@ def pool_sizes(connection: Connection) -> dict[Pool, int]:
     sizes = Counter(connection.scalars(voted(BATTLES.c.pool)))
     rows = connection.execute(select(POOLS.c.id, POOLS.c.document).order_by(POOLS.c.id))
     return {pool_from(row.document): sizes[row.id] for row in rows}
+
+
+def votes_since(connection: Connection, voter: str, since: float) -> int:
+    """How many votes `voter` has cast since then, as the clock says; none of the future's."""
+    asked = select(func.count()).select_from(VOTES.join(BATTLES, VOTES.c.battle_id == BATTLES.c.id))
+    asked = asked.where(BATTLES.c.voter == voter, VOTES.c.at.between(since, time.time()))
+    return connection.scalar(asked) or 0
 
 
 def vote_rows(

@@ -1,6 +1,6 @@
 """The store of battles and votes.
 
-    store = Store(settings().votes_url)
+    store = open_store(settings())
     battle, token = store.open_battle(voter, pool, seats, consent="1")
     store.finish(token, voter, transcript, scores)     # after each round that both answered
     reveal = store.vote(token, voter, Ballot("a"))     # one transaction; then the names
@@ -39,26 +39,30 @@ from empo.arena.identity import names_itself
 from empo.arena.pools import pool_document, pool_name
 from empo.arena.reading import DANGER, IDENTITY, Judged
 from empo.arena.schema import BATTLES, OPEN, POOLS, VOTED, VOTES, WITHDRAWN, WORDS
+from empo.arena.voters import Caps
 from empo.arena.votes import Votes, collect
 from empo.danger import points_to_danger
 from empo.errors import EmpoError, UsageError
+from empo.settings import Settings
 from empo.types import Ballot, Battle, Pool, Reveal, Scores, Seat, Transcript
 
+_DAY = 86_400.0  # seconds
 _GONE = "This battle is not open to you, or its time is over: start a new one."
 _UNFINISHED = "Both replies have to be complete before you vote: wait a moment."
 _UNCHANGED = "You have voted on this battle: a vote can be withdrawn, not changed."
 
 
 class Store:
-    """Battles and votes in the database at `url`.
+    """Battles and votes in the database at `url`; without `caps` anybody may play without end.
 
     Raises:
         EmpoError: as `Database`; every method also as `Database.write`.
     """
 
-    def __init__(self, url: str, drafts: Drafts | None = None) -> None:
+    def __init__(self, url: str, drafts: Drafts | None = None, caps: Caps | None = None) -> None:
         self.database = Database(url)
-        self.drafts = drafts or Drafts()
+        self.drafts = drafts if drafts is not None else Drafts()
+        self.caps = caps
 
     def close(self) -> None:
         self.database.close()
@@ -80,12 +84,17 @@ class Store:
 
         Raises:
             UsageError: a model is to meet itself.
+            Busy: the voter has played as much as they may.
         """
         if seats[0] == seats[1]:
             raise UsageError(f"“{seats[0].model}” cannot meet itself in a battle.")
         battle = Battle(uuid.uuid4().hex, pool, seats, item, emotion)
         token = secrets.token_urlsafe(32)
+        if self.caps:
+            self.caps.open_battle(voter)
         with self.database.write() as connection:
+            if self.caps:
+                self.caps.vote_again(reading.votes_since(connection, voter, time.time() - _DAY))
             row = battle_row(connection, battle, voter, consent, time.time())
             connection.execute(insert(BATTLES).values(row | {"token": token_hash(token)}))
         self.drafts.put(token_hash(token), Draft(battle, voter))
@@ -250,11 +259,21 @@ class Store:
         return draft
 
 
+def open_store(settings: Settings) -> Store:
+    """The store that the page and the command line share, with the caps on every voter.
+
+    Raises:
+        EmpoError: as `Store`.
+    """
+    return Store(settings.votes_url, caps=Caps())
+
+
 def _flags(transcript: Transcript) -> set[str]:
     flags = set()
     if any(names_itself(reply) for side in ("a", "b") for reply in transcript.replies(side)):
         flags.add(IDENTITY)
     texts = [text for turn in transcript.rounds for text in (turn.message, turn.a, turn.b)]
+    texts += [turn.text for turn in transcript.context]
     if any(map(points_to_danger, texts)):
         flags.add(DANGER)
     return flags
