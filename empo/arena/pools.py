@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from empo.errors import UsageError
 from empo.types import Pool, Sampling
 
 
@@ -39,3 +41,16 @@ def pool_from(document: str) -> Pool:
     if data["sampling"] is not None:
         data["sampling"] = Sampling(**data["sampling"])
     return Pool(**data)
+
+
+def find_pool(pools: Iterable[Pool], name: str) -> Pool:
+    """The one of `pools` called `name`.
+
+    Raises:
+        UsageError: there is none; names those there are.
+    """
+    known = {pool_name(pool): pool for pool in pools}
+    if name not in known:
+        there = "; ".join(known) or "none yet"
+        raise UsageError(f"There is no pool “{name}” among the votes; there are: {there}.")
+    return known[name]

@@ -14,13 +14,17 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select
 
+from empo.arena.database import Database
 from empo.arena.documents import OUTCOMES
 from empo.arena.pools import pool_from, pool_name
-from empo.arena.schema import BATTLES, POOLS, VOTES, WORDS
+from empo.arena.schema import BATTLES, POOLS, VOTES, WITHDRAWN, WORDS
+from empo.arena.voters import is_signed_in
 from empo.types import Battle, Others, Pool, Seat
 
 FROM_VOTERS: Final = 5  # before that many have judged, nobody sees how others did
 IDENTITY, DANGER = "identity", "danger"
+_SEATS = ("model_a", "revision_a", "model_b", "revision_b")
+_PAGE = 5_000
 _MIRROR = {"a": "b", "b": "a"}
 
 
@@ -73,53 +77,71 @@ def votes_since(connection: Connection, voter: str, since: float) -> int:
     return connection.scalar(asked) or 0
 
 
+def pages(database: Database, asked: Select[Any]) -> Iterator[Row[Any]]:
+    """The rows of `asked`, which has the column `vote_id`, a page and a connection at a time.
+
+    A long look would keep writers waiting.
+    """
+    last = 0
+    while True:
+        with database.read() as connection:
+            page = connection.execute(asked.where(VOTES.c.id > last).limit(_PAGE)).all()
+        yield from page
+        if len(page) < _PAGE:
+            return
+        last = page[-1].vote_id
+
+
 def vote_rows(
-    connection: Connection, pool: Pool | None = None, voter: str | None = None
+    database: Database, pool: Pool | None = None, voter: str | None = None
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """(row id, vote) as `arena.votes.collect` takes it, for votes that count.
 
     A model that a pool has in several revisions is `name@revision`: two models, not one.
     """
-    names = _names(connection)
-    columns = (*BATTLES.c, *VOTES.c, POOLS.c.name.label("pool_name"))
-    asked = voted(*(c.label(f"{c.table.name}_{c.name}") for c in columns[:-1]), columns[-1])
+    with database.read() as connection:
+        names = model_names(connection)
+    battle = (BATTLES.c[name] for name in (*_SEATS, "battle", "pool", "voter", "item", "emotion"))
+    vote = (VOTES.c[f"{name}_{side}"] for name in ("length", "scores") for side in ("a", "b"))
+    columns = (*battle, *vote, VOTES.c.outcome, VOTES.c.flags, POOLS.c.name.label("pool_name"))
+    asked = voted(VOTES.c.id.label("vote_id"), *columns)
     if pool is not None:
         asked = asked.where(POOLS.c.name == pool_name(pool))
     if voter is not None:
         asked = asked.where(BATTLES.c.voter == voter)
-    for row in connection.execute(asked):
-        if is_counted(row.votes_flags):
-            yield row.votes_id, _vote(row, names)
+    for row in pages(database, asked):
+        if is_counted(row.flags):
+            yield row.vote_id, _vote(row, names)
 
 
 def _vote(row: Row[Any], names: Mapping[tuple[int, Seat], str]) -> dict[str, Any]:
-    a = Seat(row.battles_model_a, row.battles_revision_a)
-    b = Seat(row.battles_model_b, row.battles_revision_b)
+    a, b = seats_of(row)
     found = {
-        "battle": row.battles_battle,
-        "model_a": names[row.battles_pool, a],
-        "model_b": names[row.battles_pool, b],
-        "outcome": row.votes_outcome,
-        "voter": row.battles_voter,
+        "battle": row.battle,
+        "model_a": names[row.pool, a],
+        "model_b": names[row.pool, b],
+        "outcome": row.outcome,
+        "voter": row.voter,
         "pool": row.pool_name,
-        "item": row.battles_item,
-        "emotion": row.battles_emotion,
-        "length_a": row.votes_length_a,
-        "length_b": row.votes_length_b,
+        "item": row.item,
+        "emotion": row.emotion,
+        "length_a": row.length_a,
+        "length_b": row.length_b,
     }
-    scores = json.loads(row.votes_scores_a), json.loads(row.votes_scores_b)
+    scores = json.loads(row.scores_a), json.loads(row.scores_b)
     if any(scores):
         found |= {"scores_a": scores[0], "scores_b": scores[1]}
     return found
 
 
-def _names(connection: Connection) -> dict[tuple[int, Seat], str]:
-    """(pool's id, seat) → the model's name there."""
+def model_names(connection: Connection) -> dict[tuple[int, Seat], str]:
+    """(pool's id, seat) → how the model is called among the votes of that pool."""
     known: dict[tuple[int, str], set[Seat]] = defaultdict(set)
     for side in ("a", "b"):
         model, revision = BATTLES.c[f"model_{side}"], BATTLES.c[f"revision_{side}"]
-        for row in connection.execute(select(BATTLES.c.pool, model, revision).distinct()):
-            known[row[0], row[1]].add(Seat(row[1], row[2]))
+        asked = voted(BATTLES.c.pool, model, revision).order_by(None).distinct()
+        for pool, name, short in connection.execute(asked):
+            known[pool, name].add(Seat(name, short))
     return {
         (pool, seat): seat.model if len(seats) == 1 else f"{seat.model}@{seat.revision or '-'}"
         for (pool, _), seats in known.items()
@@ -129,11 +151,14 @@ def _names(connection: Connection) -> dict[tuple[int, Seat], str]:
 
 def pair_counts(connection: Connection, pool: Pool) -> dict[tuple[Seat, Seat], int]:
     """(seat, seat), the lower first → number of votes between the two that count."""
+    columns = [BATTLES.c[name] for name in _SEATS]
+    asked = voted(*columns, VOTES.c.flags, func.count().label("votes"))
+    asked = asked.where(POOLS.c.name == pool_name(pool)).order_by(None)
     counts: Counter[tuple[Seat, Seat]] = Counter()
-    for row in connection.execute(_in_pool(pool)):
+    for row in connection.execute(asked.group_by(*columns, VOTES.c.flags)):
         if is_counted(row.flags):
             first, second = sorted(seats_of(row), key=_order)
-            counts[first, second] += 1
+            counts[first, second] += row.votes
     return dict(counts)
 
 
@@ -146,9 +171,8 @@ def judged(connection: Connection, pool: Pool) -> dict[Judged, frozenset[str]]:
 
 
 def _in_pool(pool: Pool) -> Select[Any]:
-    columns = ("model_a", "revision_a", "model_b", "revision_b", "item", "voter")
-    asked = voted(*(BATTLES.c[name] for name in columns), VOTES.c.flags, VOTES.c.outcome)
-    return asked.where(POOLS.c.name == pool_name(pool))
+    columns = (BATTLES.c[name] for name in (*_SEATS, "item", "voter"))
+    return voted(*columns, VOTES.c.flags, VOTES.c.outcome).where(POOLS.c.name == pool_name(pool))
 
 
 def _order(seat: Seat) -> tuple[str, str]:
@@ -173,3 +197,32 @@ def others(connection: Connection, battle: Battle) -> Others | None:
         return None
     counts = Counter(first.values())
     return Others(len(first), {outcome: counts[outcome] for outcome in OUTCOMES})
+
+
+def stats(connection: Connection) -> list[dict[str, Any]]:
+    """For each pool: what it is, how many battles were opened, and what became of them."""
+    found = []
+    for pool_id, document in connection.execute(
+        select(POOLS.c.id, POOLS.c.document).order_by(POOLS.c.id)
+    ).all():
+        mine = BATTLES.c.pool == pool_id
+        states = select(BATTLES.c.state, func.count()).where(mine).group_by(BATTLES.c.state)
+        by_state = dict(connection.execute(states).all())
+        asked = voted(VOTES.c.flags, VOTES.c.erased, BATTLES.c.voter).where(mine)
+        votes = connection.execute(asked.order_by(None)).all()
+        voters = {row.voter for row in votes}
+        found.append(
+            {
+                "pool": pool_name(pool_from(document)),
+                **json.loads(document),
+                "battles": sum(by_state.values()),
+                "votes": len(votes),
+                "counted": sum(is_counted(row.flags) for row in votes),
+                "danger": sum(DANGER in row.flags.split() for row in votes),
+                "erased": sum(row.erased for row in votes),
+                "withdrawn": by_state.get(WITHDRAWN, 0),
+                "voters": len(voters),
+                "signed_in": sum(map(is_signed_in, voters)),
+            }
+        )
+    return found

@@ -16,38 +16,33 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, insert, select, update
 
-from empo.arena import reading
+from empo.arena import reading, records, writing
 from empo.arena.database import Database
 from empo.arena.documents import (
-    as_json,
     ballot_from,
     checked_ballot,
     checked_transcript,
-    ratings_document,
     score_numbers,
     word_count,
-    words_document,
 )
 from empo.arena.drafts import Draft, Drafts, token_hash
 from empo.arena.identity import names_itself
-from empo.arena.pools import pool_document, pool_name
 from empo.arena.reading import DANGER, IDENTITY, Judged
-from empo.arena.schema import BATTLES, OPEN, POOLS, VOTED, VOTES, WITHDRAWN, WORDS
+from empo.arena.schema import BATTLES, OPEN, VOTED, VOTES, WITHDRAWN, WORDS
 from empo.arena.voters import Caps
 from empo.arena.votes import Votes, collect
+from empo.arena.writing import GONE, own
 from empo.danger import points_to_danger
 from empo.errors import EmpoError, UsageError
 from empo.settings import Settings
 from empo.types import Ballot, Battle, Pool, Reveal, Scores, Seat, Transcript
 
 _DAY = 86_400.0  # seconds
-_GONE = "This battle is not open to you, or its time is over: start a new one."
 _UNFINISHED = "Both replies have to be complete before you vote: wait a moment."
 _UNCHANGED = "You have voted on this battle: a vote can be withdrawn, not changed."
 
@@ -95,7 +90,7 @@ class Store:
         with self.database.write() as connection:
             if self.caps:
                 self.caps.vote_again(reading.votes_since(connection, voter, time.time() - _DAY))
-            row = battle_row(connection, battle, voter, consent, time.time())
+            row = writing.battle_row(connection, battle, voter, consent, time.time())
             connection.execute(insert(BATTLES).values(row | {"token": token_hash(token)}))
         self.drafts.put(token_hash(token), Draft(battle, voter))
         return battle, token
@@ -155,13 +150,13 @@ class Store:
         ballot = checked_ballot(ballot)
         draft = self.drafts.get(token_hash(token), voter)
         with self.database.read() as connection:
-            _own(connection, token, voter)  # a token that is none costs no writer's turn
+            own(connection, token, voter)  # a token that is none costs no writer's turn
         with self.database.write() as connection:
-            row = _own(connection, token, voter, lock=True)
+            row = own(connection, token, voter, lock=True)
             if row.state == OPEN:
                 if draft is None or draft.transcript is None:
-                    raise EmpoError(_GONE if draft is None else _UNFINISHED)
-                _store(connection, row.id, draft, ballot)
+                    raise EmpoError(GONE if draft is None else _UNFINISHED)
+                writing.store(connection, row.id, draft, ballot)
         self.drafts.drop(token_hash(token))
         return self.reveal(token, voter, ballot)
 
@@ -172,10 +167,10 @@ class Store:
             EmpoError: there is no such vote of this voter, or it was not this `ballot`.
         """
         with self.database.read() as connection:
-            row = _own(connection, token, voter)
+            row = own(connection, token, voter)
             vote = connection.execute(select(VOTES).where(VOTES.c.battle_id == row.id)).first()
             if row.state != VOTED or vote is None:
-                raise EmpoError(_GONE)
+                raise EmpoError(GONE)
             words = reading.words_of(connection, row.id)
             stored = ballot_from(vote.outcome, vote.ratings, words)
             if ballot is not None and ballot != stored:
@@ -193,9 +188,9 @@ class Store:
             EmpoError: there is no such vote of this voter.
         """
         with self.database.write() as connection:
-            row = _own(connection, token, voter, lock=True)
+            row = own(connection, token, voter, lock=True)
             if row.state != VOTED:
-                raise EmpoError(_GONE)
+                raise EmpoError(GONE)
             connection.execute(delete(WORDS).where(WORDS.c.battle_id == row.id))
             connection.execute(delete(VOTES).where(VOTES.c.battle_id == row.id))
             connection.execute(
@@ -212,25 +207,25 @@ class Store:
             EmpoError: there is no such battle (of this voter).
         """
         with self.database.write() as connection:
-            row = _own(connection, token, voter, lock=True)
-            said = _messages(reading.words_of(connection, row.id))
+            row = own(connection, token, voter, lock=True)
+            said = writing.messages(reading.words_of(connection, row.id))
             mine = select(BATTLES.c.id).where(BATTLES.c.voter == row.voter)
-            ids = list(connection.scalars(mine.order_by(BATTLES.c.id)))
-            gone = [
-                i for i in ids if i == row.id or said & _messages(reading.words_of(connection, i))
-            ]
-            return _erase(connection, gone)
+            gone = [row.id]
+            for other in connection.scalars(mine.where(BATTLES.c.id != row.id)).all():
+                if said & writing.messages(reading.words_of(connection, other)):
+                    gone.append(other)
+            return writing.erase(connection, gone)
 
     def erase_voter(self, voter: str) -> int:
         """Erase all words of `voter`; the votes remain. Returns the number of battles."""
         with self.database.write() as connection:
             mine = select(BATTLES.c.id).where(BATTLES.c.voter == voter)
-            return _erase(connection, list(connection.scalars(mine)))
+            return writing.erase(connection, list(connection.scalars(mine)))
 
     # What rankings and matchmaking ask.
 
     def pools(self) -> dict[Pool, int]:
-        """Pool → number of its votes."""
+        """Pool → number of its votes, all of them."""
         with self.database.read() as connection:
             return reading.pool_sizes(connection)
 
@@ -239,8 +234,7 @@ class Store:
 
         With `voter`, only theirs: their own taste.
         """
-        with self.database.read() as connection:
-            return collect(reading.vote_rows(connection, pool, voter), "The store")
+        return collect(reading.vote_rows(self.database, pool, voter), "The store")
 
     def pair_counts(self, pool: Pool) -> dict[tuple[Seat, Seat], int]:
         """As `reading.pair_counts`."""
@@ -252,10 +246,30 @@ class Store:
         with self.database.read() as connection:
             return reading.judged(connection, pool)
 
+    def stats(self) -> list[dict[str, Any]]:
+        """As `reading.stats`."""
+        with self.database.read() as connection:
+            return reading.stats(connection)
+
+    # What goes out and comes in.
+
+    def rows(self, pool: Pool | None = None) -> Iterator[dict[str, Any]]:
+        """As `records.rows`: what may be exported, and made into pairs."""
+        yield from records.rows(self.database, pool)
+
+    def add_rows(self, rows: Iterator[tuple[int, Any]], source: str) -> records.Added:
+        """As `records.add_rows`, all or none of them.
+
+        Raises:
+            DataError: a row is no vote, or contradicts one that is here.
+        """
+        with self.database.write() as connection:
+            return records.add_rows(connection, rows, source)
+
     def _draft(self, token: str, voter: str) -> Draft:
         draft = self.drafts.get(token_hash(token), voter)
         if draft is None:
-            raise EmpoError(_GONE)
+            raise EmpoError(GONE)
         return draft
 
 
@@ -277,94 +291,3 @@ def _flags(transcript: Transcript) -> set[str]:
     if any(map(points_to_danger, texts)):
         flags.add(DANGER)
     return flags
-
-
-def _own(connection: Connection, token: str, voter: str | None, lock: bool = False) -> Row[Any]:
-    """The battle with that token or id, and its pool's document.
-
-    Raises:
-        EmpoError: there is none, or it is another voter's.
-    """
-    named = or_(BATTLES.c.token == token_hash(token), BATTLES.c.battle == token)
-    joined = BATTLES.join(POOLS, BATTLES.c.pool == POOLS.c.id)
-    asked = select(*BATTLES.c, POOLS.c.document).select_from(joined).where(named)
-    if lock:
-        asked = asked.with_for_update(of=BATTLES)
-    row = connection.execute(asked).first()
-    if row is None or voter not in (None, row.voter):
-        raise EmpoError(_GONE)
-    return row
-
-
-def battle_row(
-    connection: Connection, battle: Battle, voter: str, consent: str, opened: float
-) -> dict[str, Any]:
-    """The columns of an open battle but its token; its pool is entered where it is new."""
-    a, b = battle.seats
-    return {
-        "battle": battle.id,
-        "pool": _pool_id(connection, battle.pool),
-        "voter": voter,
-        "model_a": a.model,
-        "revision_a": a.revision,
-        "model_b": b.model,
-        "revision_b": b.revision,
-        "item": battle.item,
-        "emotion": battle.emotion,
-        "consent": consent,
-        "state": OPEN,
-        "opened": opened,
-    }
-
-
-def _pool_id(connection: Connection, pool: Pool) -> int:
-    name = pool_name(pool)
-    asked = select(POOLS.c.id).where(POOLS.c.name == name)
-    if (found := connection.scalar(asked)) is None:
-        insert_once(connection, POOLS, {"name": name, "document": pool_document(pool)})
-        found = connection.scalar(asked)
-    return found
-
-
-def insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:
-    """Insert a row unless a unique column of it is there already; whether it was inserted."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    wanted = dialect.insert(table).values(values).on_conflict_do_nothing()
-    return connection.execute(wanted.returning(*table.primary_key)).first() is not None
-
-
-def _store(connection: Connection, battle_id: int, draft: Draft, ballot: Ballot) -> None:
-    """Vote and words, where there is no vote yet; inside the caller's transaction."""
-    danger = DANGER in draft.flags or points_to_danger(ballot.reason)
-    flags = sorted({*draft.flags, *([DANGER] if danger else [])})
-    values = {
-        "battle_id": battle_id,
-        "outcome": ballot.outcome,
-        "length_a": draft.lengths[0],
-        "length_b": draft.lengths[1],
-        "scores_a": as_json(draft.scores[0]),
-        "scores_b": as_json(draft.scores[1]),
-        "ratings": ratings_document(ballot),
-        "flags": " ".join(flags),
-        "at": time.time(),
-    }
-    if not insert_once(connection, VOTES, values):
-        return
-    connection.execute(update(BATTLES).where(BATTLES.c.id == battle_id).values(state=VOTED))
-    # Recorded replies are others' texts and are found by their item; only live words are kept.
-    said = draft.transcript if draft.battle.pool.live else None
-    if document := words_document(said, ballot.reason):
-        connection.execute(insert(WORDS).values(battle_id=battle_id, document=document))
-
-
-def _messages(words: Mapping[str, Any]) -> set[str]:
-    """What the person wrote: their messages, and the reason."""
-    rounds = {turn["message"] for turn in words.get("rounds", ())}
-    before = {turn["text"] for turn in words.get("context", ()) if turn["role"] == "user"}
-    return rounds | before | ({words["reason"]} if "reason" in words else set())
-
-
-def _erase(connection: Connection, ids: list[int]) -> int:
-    found = connection.execute(delete(WORDS).where(WORDS.c.battle_id.in_(ids))).rowcount
-    connection.execute(update(VOTES).where(VOTES.c.battle_id.in_(ids)).values(erased=1))
-    return found

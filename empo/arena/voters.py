@@ -1,8 +1,8 @@
 """Who votes, without saying who: names of voters, and how often one of them may play.
 
-A voter is `user:NAME` (signed in) or `anon:HASH`, the hash of whatever tells visitors apart (a
-cookie, an address), keyed with a secret of this server; what was hashed is kept nowhere. In
-exports a signed-in voter is `signed:HASH`.
+A voter is `signed:HASH` (of the name they signed in with) or `anon:HASH` (of whatever tells
+visitors apart: a cookie, an address), keyed with a secret of this server. What was hashed is kept
+nowhere, and exports can be published.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from empo.errors import Busy, EmpoError
 
 KEY_FILE: Final = "voter.key"
 _KEY_BYTES = 32
-_SIGNED, _ANONYMOUS, _PUBLISHED = "user:", "anon:", "signed:"
+_SIGNED, _ANONYMOUS = "signed:", "anon:"
 JUMP: Final = 5.0  # seconds that the clock may drift from the monotonic one unnoticed
 
 
@@ -44,13 +44,7 @@ class Voters:
 
     def signed_in(self, user: str) -> str:
         """The voter who is signed in as `user`."""
-        return f"{_SIGNED}{user}"
-
-    def published(self, voter: str) -> str:
-        """How `voter` is called in an export: never by the name they signed in with."""
-        if voter.startswith(_SIGNED):
-            return f"{_PUBLISHED}{self._hash('user', voter.removeprefix(_SIGNED))}"
-        return voter
+        return f"{_SIGNED}{self._hash('user', user)}"
 
     def _hash(self, kind: str, mark: str) -> str:
         text = f"{kind}\0{mark}".encode("utf-8", "surrogatepass")
@@ -58,8 +52,8 @@ class Voters:
 
 
 def is_signed_in(voter: str) -> bool:
-    """Whether a voter of the store, or of an export, was signed in."""
-    return voter.startswith((_SIGNED, _PUBLISHED))
+    """Whether a voter of the store was signed in."""
+    return voter.startswith(_SIGNED)
 
 
 def server_key(home: Path) -> bytes:
