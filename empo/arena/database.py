@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, TimeoutError
 
 from empo.arena.schema import migrate
 from empo.errors import Busy, EmpoError, UsageError
@@ -100,6 +100,7 @@ def _engine(url: URL) -> Engine:
     return create_engine(
         url,
         pool_pre_ping=True,
+        pool_timeout=PATIENCE,
         connect_args={"options": options, "connect_timeout": int(PATIENCE)},
     )
 
@@ -110,7 +111,7 @@ def _sqlite(url: URL) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EmpoError(f"The folder of {path.name} cannot be made: {error.strerror}.") from error
-    engine = create_engine(url, connect_args={"timeout": PATIENCE})
+    engine = create_engine(url, pool_timeout=PATIENCE, connect_args={"timeout": PATIENCE})
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin)
     return engine
@@ -135,7 +136,7 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("empo_begin", "BEGIN"))
 
 
-_BUSY = "The store of votes is busy: nothing was stored; try again in a moment."
+_BUSY = "The store of votes is busy: try again in a moment; nothing is stored twice."
 
 
 @contextmanager
@@ -145,16 +146,16 @@ def _in_plain_words() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).lower()
-        if any(words in said for words in _WAITED_LONG):
+        if isinstance(error, TimeoutError) or any(words in said for words in _WAITED_LONG):
             raise Busy(_BUSY) from error
         if any(words in said for words in _NO_SPACE):
             raise EmpoError(
                 "The disk of the store of votes is full: nothing was stored; free some space and "
                 "try again."
             ) from error
-        if not isinstance(error, DatabaseError):
+        if not isinstance(error, DBAPIError):
             raise
         raise EmpoError(
             f"The store of votes does not answer as it should ({' '.join(said.split())[:200]}): "
-            "nothing was stored; look at EMPO_DATABASE_URL."
+            "look at EMPO_DATABASE_URL, then try again; nothing is stored twice."
         ) from error

@@ -10,18 +10,22 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select
 
 from empo.arena.database import Database
-from empo.arena.documents import OUTCOMES
+from empo.arena.documents import OUTCOMES, ballot_from
 from empo.arena.pools import pool_from, pool_name
-from empo.arena.schema import BATTLES, POOLS, VOTES, WITHDRAWN, WORDS
+from empo.arena.schema import BATTLES, POOLS, VOTED, VOTES, WITHDRAWN, WORDS
 from empo.arena.voters import is_signed_in
-from empo.types import Battle, Others, Pool, Seat
+from empo.errors import EmpoError
+from empo.types import Ballot, Battle, Others, Pool, Reveal, Seat
 
 FROM_VOTERS: Final = 5  # before that many have judged, nobody sees how others did
+GONE: Final = "This battle is not open to you, or its time is over: start a new one."
+UNCHANGED: Final = "You have voted on this battle: a vote can be withdrawn, not changed."
 IDENTITY, DANGER = "identity", "danger"
 _SEATS = ("model_a", "revision_a", "model_b", "revision_b")
 _PAGE = 5_000
@@ -197,6 +201,22 @@ def others(connection: Connection, battle: Battle) -> Others | None:
         return None
     counts = Counter(first.values())
     return Others(len(first), {outcome: counts[outcome] for outcome in OUTCOMES})
+
+
+def reveal(connection: Connection, row: Row[Any], ballot: Ballot | None = None) -> Reveal:
+    """What the vote on the battle in `row` revealed.
+
+    Raises:
+        EmpoError: there is no vote, or it was another than `ballot`.
+    """
+    vote = connection.execute(select(VOTES).where(VOTES.c.battle_id == row.id)).first()
+    if row.state != VOTED or vote is None:
+        raise EmpoError(GONE)
+    stored = ballot_from(vote.outcome, vote.ratings, words_of(connection, row.id))
+    if ballot is not None and stored != (replace(ballot, reason="") if vote.erased else ballot):
+        raise EmpoError(UNCHANGED)
+    battle = battle_from(row)
+    return Reveal(battle, stored, tuple(vote.flags.split()), others(connection, battle))
 
 
 def stats(connection: Connection) -> list[dict[str, Any]]:

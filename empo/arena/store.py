@@ -24,7 +24,6 @@ from sqlalchemy import delete, insert, select, update
 from empo.arena import reading, records, writing
 from empo.arena.database import Database
 from empo.arena.documents import (
-    ballot_from,
     checked_ballot,
     checked_transcript,
     score_numbers,
@@ -32,11 +31,11 @@ from empo.arena.documents import (
 )
 from empo.arena.drafts import Draft, Drafts, token_hash
 from empo.arena.identity import names_itself
-from empo.arena.reading import DANGER, IDENTITY, Judged
+from empo.arena.reading import DANGER, GONE, IDENTITY, Judged
 from empo.arena.schema import BATTLES, OPEN, VOTED, VOTES, WITHDRAWN, WORDS
 from empo.arena.voters import Caps
 from empo.arena.votes import Votes, collect
-from empo.arena.writing import GONE, own
+from empo.arena.writing import own
 from empo.danger import points_to_danger
 from empo.errors import EmpoError, UsageError
 from empo.settings import Settings
@@ -44,7 +43,6 @@ from empo.types import Ballot, Battle, Pool, Reveal, Scores, Seat, Transcript
 
 _DAY = 86_400.0  # seconds
 _UNFINISHED = "Both replies have to be complete before you vote: wait a moment."
-_UNCHANGED = "You have voted on this battle: a vote can be withdrawn, not changed."
 
 
 class Store:
@@ -157,27 +155,18 @@ class Store:
                 if draft is None or draft.transcript is None:
                     raise EmpoError(GONE if draft is None else _UNFINISHED)
                 writing.store(connection, row.id, draft, ballot)
+            revealed = reading.reveal(connection, own(connection, token, voter), ballot)
         self.drafts.drop(token_hash(token))
-        return self.reveal(token, voter, ballot)
+        return revealed
 
-    def reveal(self, token: str, voter: str, ballot: Ballot | None = None) -> Reveal:
+    def reveal(self, token: str, voter: str) -> Reveal:
         """What voting revealed, once more.
 
         Raises:
-            EmpoError: there is no such vote of this voter, or it was not this `ballot`.
+            EmpoError: there is no such vote of this voter.
         """
         with self.database.read() as connection:
-            row = own(connection, token, voter)
-            vote = connection.execute(select(VOTES).where(VOTES.c.battle_id == row.id)).first()
-            if row.state != VOTED or vote is None:
-                raise EmpoError(GONE)
-            words = reading.words_of(connection, row.id)
-            stored = ballot_from(vote.outcome, vote.ratings, words)
-            if ballot is not None and ballot != stored:
-                raise EmpoError(_UNCHANGED)
-            battle = reading.battle_from(row)
-            flags = tuple(vote.flags.split())
-            return Reveal(battle, stored, flags, reading.others(connection, battle))
+            return reading.reveal(connection, own(connection, token, voter))
 
     def withdraw(self, token: str, voter: str) -> None:
         """Take a vote and its words out of the store; the battle stays closed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,13 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from empo.arena.documents import as_json, ratings_document, words_document
 from empo.arena.drafts import Draft, token_hash
 from empo.arena.pools import pool_document, pool_name
-from empo.arena.reading import DANGER
+from empo.arena.reading import DANGER, GONE
 from empo.arena.schema import BATTLES, OPEN, POOLS, VOTED, VOTES, WORDS
 from empo.danger import points_to_danger
 from empo.errors import EmpoError
 from empo.types import Ballot, Battle, Pool
-
-GONE: Final = "This battle is not open to you, or its time is over: start a new one."
 
 
 def own(connection: Connection, token: str, voter: str | None, lock: bool = False) -> Row[Any]:
