@@ -83,7 +83,9 @@ def _checked(url: str) -> URL:
         found = None
     if found is not None and found.drivername in _POSTGRES:
         return found.set(drivername="postgresql+psycopg")
-    if found is not None and found.drivername == "sqlite" and found.database:
+    # In memory each connection would have a store of its own.
+    name = found.database if found is not None and found.drivername == "sqlite" else None
+    if found is not None and name and ":memory:" not in name:
         return found
     raise UsageError(
         "EMPO_DATABASE_URL is no database that votes can be kept in: give sqlite:///FILE or "
