@@ -72,10 +72,10 @@ def test_a_database_locked_for_long_is_said_and_nothing_is_lost(database_url: st
 
 
 def test_another_thread_s_long_turn_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("empo.arena.database.PATIENCE", 0.1)
-    store = Store(f"sqlite:///{tmp_path / 'v.sqlite3'}")
+    store = Store(f"sqlite:///{memory_path / 'v.sqlite3'}")
     _, token = ready(store)
     refused = []
 
@@ -93,9 +93,9 @@ def test_another_thread_s_long_turn_is_said(
     store.close()
 
 
-def test_a_full_disk_refuses_a_vote_visibly_and_heals(tmp_path: Path) -> None:
+def test_a_full_disk_refuses_a_vote_visibly_and_heals(memory_path: Path) -> None:
     """SQLite says “disk is full” at `max_page_count` as it does where the file system is."""
-    store = Store(f"sqlite:///{tmp_path / 'v.sqlite3'}")
+    store = Store(f"sqlite:///{memory_path / 'v.sqlite3'}")
     cast(store)
     limit = [1]  # no page more than there are
 
@@ -137,8 +137,8 @@ print(len(store.votes()))
 """
 
 
-def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'v.sqlite3'}"
+def test_a_file_that_may_not_grow_loses_nothing(memory_path: Path) -> None:
+    url = f"sqlite:///{memory_path / 'v.sqlite3'}"
     command = [sys.executable, "-c", LIMITED, url]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
@@ -198,7 +198,7 @@ def driver(url: str) -> str:
     return make_url(url).render_as_string(hide_password=False)
 
 
-def test_a_file_of_version_1_is_brought_forward(database_url: str, tmp_path: Path) -> None:
+def test_a_file_of_version_1_is_brought_forward(database_url: str, memory_path: Path) -> None:
     first_version(driver(database_url))
     store = Store(database_url)
     (row,) = store.rows()
@@ -212,7 +212,7 @@ def test_a_file_of_version_1_is_brought_forward(database_url: str, tmp_path: Pat
         assert connection.scalar(VERSION.select()) == NEWEST
     store.close()
     Store(database_url).close()
-    fresh = f"sqlite:///{tmp_path / 'fresh.sqlite3'}"
+    fresh = f"sqlite:///{memory_path / 'fresh.sqlite3'}"
     Store(fresh).close()
     made = {t: c for t, c in columns(fresh).items() if not t.startswith("sqlite")}
     assert {t: c for t, c in columns(driver(database_url)).items() if t in made} == made
@@ -281,8 +281,8 @@ def test_a_server_that_does_not_answer_is_said_without_its_password() -> None:
     assert "EMPO_DATABASE_URL" in str(caught.value) and "canary" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "v.sqlite3"
+def test_a_file_that_is_no_database_is_said_and_left_alone(memory_path: Path) -> None:
+    path = memory_path / "v.sqlite3"
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(EmpoError, match="does not answer as it should"):
         Store(f"sqlite:///{path}")
@@ -306,17 +306,17 @@ def test_every_connection_is_durable(database_url: str) -> None:
     database.close()
 
 
-def test_where_votes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMPO_HOME", str(tmp_path / "a" / "home"))
+def test_where_votes_are_kept(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPO_HOME", str(memory_path / "a" / "home"))
     settings.cache_clear()
     store = open_store(settings())
     assert store.caps is not None
     cast(store)
     store.close()
-    assert (tmp_path / "a" / "home" / "arena.sqlite3").is_file()
-    monkeypatch.setenv("EMPO_DATABASE_URL", f"sqlite:///{tmp_path / 'b.sqlite3'}")
+    assert (memory_path / "a" / "home" / "arena.sqlite3").is_file()
+    monkeypatch.setenv("EMPO_DATABASE_URL", f"sqlite:///{memory_path / 'b.sqlite3'}")
     settings.cache_clear()
     store = open_store(settings())
     store.open_battle("anon:1", LIVE, (BASE, SFT))
-    assert len(store.votes()) == 0 and (tmp_path / "b.sqlite3").is_file()
+    assert len(store.votes()) == 0 and (memory_path / "b.sqlite3").is_file()
     store.close()

@@ -97,8 +97,9 @@ def _row(row: Row[Any], names: Mapping[tuple[int, Seat], str]) -> dict[str, Any]
     return {name: found[name] for name in COLUMNS}
 
 
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
-_Short = Annotated[str, Field(max_length=200)]
+# PostgreSQL takes no NUL; in words it is part of their JSON.
+_Short = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+_Name = Annotated[_Short, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 _Numbers = dict[_Name, Annotated[float, Field(allow_inf_nan=False)]]
 
