@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from math import log, sqrt
 
 import pytest
-from scipy.stats import norm
 
 from empo.arena.outliers import LEVEL, outliers
 from empo.arena.votes import Votes, collect
@@ -48,11 +46,8 @@ def test_a_hand_worked_voter() -> None:
     rows = [vote(f"o{i}", "x", "y", "b" if i == 0 else "a", f"v{i}") for i in range(10)]
     rows += [vote(f"m{i}", *("xy" if i % 2 else "yx"), "ba"[i % 2 == 0], "me") for i in range(10)]
     (found,) = [o for o in outliers(votes_of(rows)) if o.reason == "against the others"]
-    q = 9.5 / 11
-    surprise = 10 * (log(1 - q) - (q * log(q) + (1 - q) * log(1 - q)))
-    spread = sqrt(10 * q * (1 - q)) * abs(log(q) - log(1 - q))
     assert (found.voter, found.votes) == ("me", 10)
-    assert found.probability == pytest.approx(norm.cdf(surprise / spread), rel=1e-9)
+    assert found.probability == pytest.approx((1.5 / 11) ** 10, rel=1e-3)
 
 
 def test_hostile_voters_are_flagged_and_change_no_order() -> None:
@@ -81,9 +76,9 @@ def test_who_always_takes_one_side_is_flagged() -> None:
 
 
 def test_honest_voters_are_hardly_ever_flagged() -> None:
-    """In at most a few of 100 worlds; `LEVEL` promises about one, the normal tail is not exact."""
-    worlds = [outliers(votes_of(honest(random.Random(seed), 600, 30))) for seed in range(100)]
-    assert sum(map(bool, worlds)) <= 4
+    """`LEVEL` promises about one world in a hundred; of forty, two would be improbable."""
+    worlds = [outliers(votes_of(honest(random.Random(seed), 600, 30))) for seed in range(40)]
+    assert sum(map(bool, worlds)) <= 1
     assert LEVEL == 0.01
 
 

@@ -32,22 +32,20 @@ NAMES: Final = (
 _DIGITS = str.maketrans("034578@$", "oeastbas")
 # The capital of i looks like an l; so does the digit 1, which may stand for either.
 _UPRIGHT = re.compile(r"[il1]")
-_APART = re.compile(r"(?<![a-z0-9])(?:[a-z0-9][\W_]{1,3}){2,}[a-z0-9](?![a-z0-9])")
-_GAPS = re.compile(r"[\W_]+")
 
 
 def names_itself(reply: str) -> bool:
     """Whether `reply` names a known model or maker, disguised or not."""
     shown = plain(reply)
-    spellings = [shown, shown.translate(_DIGITS)]
-    spellings += [_APART.sub(lambda apart: _GAPS.sub("", apart[0]), text) for text in spellings]
-    return any(_pattern().search(text) for text in dict.fromkeys(spellings))
+    return any(_pattern().search(text) for text in (shown, shown.translate(_DIGITS)))
 
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    spelled = (r"[\W_]*".join(name.split()) for name in NAMES)
-    spelled = (_UPRIGHT.sub(r"[il1|!]", name) for name in spelled)
+    """Every name, its words together or apart, or all its letters apart."""
+    whole = (r"[\W_]*".join(name.split()) for name in NAMES)
+    apart = (r"[\W_][\W_]{,2}".join(name.replace(" ", "")) for name in NAMES)
+    spelled = (_UPRIGHT.sub(r"[il1|!]", name) for name in (*whole, *apart))
     return re.compile(rf"(?<![a-z])(?:{'|'.join(spelled)})(?:[\W_]?\d+)?(?![a-z])")
 
 

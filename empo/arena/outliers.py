@@ -4,9 +4,9 @@ Two questions about each voter, each answered with a one-sided probability under
 as the others do”:
 
 - *against the others*: are their votes less likely, by how the other voters judged the same pairs
-  of models, than such votes should be? The sum of log-probabilities is compared with its mean and
-  variance (normal approximation), in the manner of Chiang et al. 2024 (“Chatbot Arena”, section on
-  anomalous users), but one voter at a time.
+  of models, than such votes should be? In the manner of Chiang et al. 2024 (“Chatbot Arena”, on
+  anomalous users), with Chernoff's bound on the sum of log-probabilities: what is reported is at
+  least the true probability, however few the votes.
 - *one side*: do they choose one side more often than a fair coin would (exact binomial)?
 
 Holm's correction over all questions keeps the chance that anybody is flagged who votes as the
@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest
 
 from empo.arena.votes import A, B, Votes
 
@@ -78,20 +78,25 @@ def _against(
     pair = np.minimum(a, b) * m + np.maximum(a, b)
     first = chosen == (a < b)  # the lower of the two names won
     likelihood = _leave_one_out(pair, first, voter)
-    p = np.where(first, likelihood, 1 - likelihood)
-    size = len(votes.voters)
-    surprise = np.bincount(voter, np.log(p) - _mean(likelihood), size)
-    variance = np.bincount(voter, _variance(likelihood), size)
+    bounds = _bounds(likelihood, first, voter, len(votes.voters))
     return [
-        Outlier(
-            votes.voters[v],
-            int(counts[v]),
-            "against the others",
-            float(norm.cdf(surprise[v] / np.sqrt(variance[v]))),
-        )
+        Outlier(votes.voters[v], int(counts[v]), "against the others", float(bounds[v]))
         for v in asked
-        if variance[v] > 0
     ]
+
+
+def _bounds(p: Floats, first: NDArray[np.bool_], voter: NDArray[np.int64], size: int) -> Floats:
+    """(size,): at most how probable each voter's sum of log-probabilities, or a lower one, is.
+
+    Chernoff: P(S ≤ s) ≤ E[exp(tS)] exp(-ts) for every t ≤ 0, and a vote that falls with p adds
+    ln(p^(1+t) + (1-p)^(1+t)) to ln E[exp(tS)]. The least of a grid of t is taken.
+    """
+    said = np.bincount(voter, np.log(np.where(first, p, 1 - p)), size)
+    logs = [
+        np.bincount(voter, np.log(p ** (1 + t) + (1 - p) ** (1 + t)), size) - t * said
+        for t in np.linspace(-8, 0, 81)
+    ]
+    return np.exp(np.min(logs, axis=0))
 
 
 def _leave_one_out(
@@ -106,16 +111,6 @@ def _leave_one_out(
     others = np.bincount(pair, minlength=size)[pair] - own_votes
     wins = np.bincount(pair, first, size)[pair] - own_wins
     return (wins + _PRIOR) / (others + 2 * _PRIOR)
-
-
-def _mean(p: Floats) -> Floats:
-    """Mean of the log-probability of a vote that falls with probability `p`."""
-    return p * np.log(p) + (1 - p) * np.log1p(-p)
-
-
-def _variance(p: Floats) -> Floats:
-    """Variance of the same: p (1 - p) (ln p - ln (1 - p))²."""
-    return p * (1 - p) * (np.log(p) - np.log1p(-p)) ** 2
 
 
 def _one_side(
