@@ -16,6 +16,8 @@ from typing import Any
 from empo.cli.terminal import print_json, table
 from empo.settings import settings
 
+_COUNTED = ("battles", "votes", "counted", "danger", "erased", "withdrawn", "voters", "signed_in")
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -24,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--pool", metavar="NAME", help="the votes of this pool only")
     into = actions.add_parser("import", help="add the votes of files, all of them or none")
     into.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    stats = actions.add_parser("stats", help="pools, votes, voters, and voters who stand out")
+    stats = actions.add_parser("stats", help="pools, battles, votes, voters")
     stats.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -62,15 +64,7 @@ def _import(store: Any, args: argparse.Namespace) -> None:
 
 
 def _stats(store: Any, args: argparse.Namespace) -> None:
-    from empo.arena.outliers import outliers
-
     report = store.stats()
-    for row, pool in zip(report, store.pools(), strict=True):
-        found = outliers(store.votes(pool))
-        row["outliers"] = [
-            {"voter": o.voter, "votes": o.votes, "reason": o.reason, "probability": o.probability}
-            for o in found
-        ]
     if args.json:
         print_json({"pools": report})
     else:
@@ -81,22 +75,5 @@ def as_text(report: Sequence[Mapping[str, Any]]) -> str:
     """The report for a person."""
     if not report:
         return "Nobody has voted yet."
-    counted = (
-        "battles",
-        "votes",
-        "counted",
-        "danger",
-        "erased",
-        "withdrawn",
-        "voters",
-        "signed_in",
-    )
-    head = ("pool", *(name.replace("_", " ") for name in counted))
-    parts = [table(head, [(row["pool"], *(row[name] for name in counted)) for row in report])]
-    parts += [
-        f"{row['pool']}: {o['voter']} stands out ({o['reason']}; {o['votes']} votes, "
-        f"p = {o['probability']:.1g})."
-        for row in report
-        for o in row["outliers"]
-    ]
-    return "\n\n".join(parts)
+    head = ("pool", *(name.replace("_", " ") for name in _COUNTED))
+    return table(head, [(row["pool"], *(row[name] for name in _COUNTED)) for row in report])
