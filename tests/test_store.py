@@ -116,6 +116,7 @@ def test_who_may_not_vote_leaves_no_row(store: Store) -> None:
         (unfinished, "anon:1", "complete"),
         (abandoned, "anon:1", "not open to you"),
         (abandoned, "", "not open to you"),
+        (mine, None, "not open to you"),
     ]
     for token, voter, why in refused:
         with pytest.raises(EmpoError, match=why):
@@ -255,8 +256,9 @@ def test_eight_posts_at_once_on_two_hundred_battles(store: Store) -> None:
 def test_a_vote_is_withdrawn_with_its_words_and_the_battle_stays_closed(store: Store) -> None:
     battle, token = ready(store)
     store.vote(token, "anon:1", Ballot("a", reason="warm"))
-    with pytest.raises(EmpoError):
-        store.withdraw(token, "anon:2")
+    for voter in ("anon:2", "", None):
+        with pytest.raises(EmpoError):
+            store.withdraw(token, voter)
     store.withdraw(battle.id, "anon:1")
     assert (count(store, VOTES), count(store, WORDS)) == (0, 0)
     for act in (

@@ -2,7 +2,8 @@
 
 SQLite: rollback journal and `synchronous=FULL` on every connection, so that what was acknowledged
 is on the disk; a write-ahead log only from 3.51.3, since earlier versions can corrupt it
-(https://sqlite.org/wal.html, “the WAL-reset bug”). PostgreSQL: `synchronous_commit=on`.
+(https://sqlite.org/wal.html, “the WAL-reset bug”). PostgreSQL: `synchronous_commit=on`. Erased
+words are overwritten in SQLite's file at once; PostgreSQL reuses their space when it vacuums.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _durable(connection: Any, record: object) -> None:
-    """What every SQLite connection is set to; erased words are overwritten in the file."""
+    """What every SQLite connection is set to."""
     connection.isolation_level = None  # transactions are begun by `_begin`
     wal = sqlite3.sqlite_version_info >= _WAL_FROM
     for pragma in (

@@ -17,6 +17,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -196,7 +197,8 @@ class Store:
             EmpoError: there is no such battle (of this voter).
         """
         with self.database.write() as connection:
-            row = own(connection, token, voter, lock=True)
+            found = writing.anybodys if voter is None else partial(own, voter=voter)
+            row = found(connection, token, lock=True)
             said = writing.messages(reading.words_of(connection, row.id))
             mine = select(BATTLES.c.id).where(BATTLES.c.voter == row.voter)
             gone = [row.id]
@@ -243,7 +245,7 @@ class Store:
     # What goes out and comes in.
 
     def rows(self, pool: Pool | None = None) -> Iterator[dict[str, Any]]:
-        """As `records.rows`: what may be exported, and made into pairs."""
+        """As `records.rows`: what may be exported; pairs leave out what has the flag `identity`."""
         yield from records.rows(self.database, pool)
 
     def add_rows(self, rows: Iterator[tuple[int, Any]], source: str) -> records.Added:

@@ -19,19 +19,25 @@ from empo.errors import EmpoError
 from empo.types import Ballot, Battle, Pool
 
 
-def own(connection: Connection, token: str, voter: str | None, lock: bool = False) -> Row[Any]:
-    """The battle with that token or id, and its pool's document.
+def own(connection: Connection, token: str, voter: str, lock: bool = False) -> Row[Any]:
+    """The battle of `voter` with that token or id, and its pool's document.
 
     Raises:
         EmpoError: there is none, or it is another voter's.
     """
+    row = anybodys(connection, token, lock)
+    if row.voter != voter:
+        raise EmpoError(GONE)
+    return row
+
+
+def anybodys(connection: Connection, token: str, lock: bool = False) -> Row[Any]:
+    """As `own`, whoever's it is."""
     named = or_(BATTLES.c.token == token_hash(token), BATTLES.c.battle == token)
     joined = BATTLES.join(POOLS, BATTLES.c.pool == POOLS.c.id)
     asked = select(*BATTLES.c, POOLS.c.document).select_from(joined).where(named)
-    if lock:
-        asked = asked.with_for_update(of=BATTLES)
-    row = connection.execute(asked).first()
-    if row is None or voter not in (None, row.voter):
+    row = connection.execute(asked.with_for_update(of=BATTLES) if lock else asked).first()
+    if row is None:
         raise EmpoError(GONE)
     return row
 

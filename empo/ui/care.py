@@ -1,7 +1,6 @@
-"""When words point to danger: say where people are, and let the conversation go on.
+"""When words point to danger (`empo.danger`): say where people are, and let one go on.
 
-A list of phrases, not a detector: it misses much and is sometimes wrong, and it only ever adds a
-line with help to the page. Nothing is recorded, refused or reported.
+It only ever adds a line with help to the page. Nothing is refused or reported.
 """
 
 from __future__ import annotations
