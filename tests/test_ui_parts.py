@@ -9,11 +9,11 @@ import time
 import pytest
 
 from empo.conversation import Answer, Exchange
+from empo.danger import points_to_danger
 from empo.errors import Busy, EmpoError, StackError
 from empo.models.echo import EchoEngine
 from empo.models.stacks import load_stack
 from empo.types import Reply, Valence
-from empo.ui.care import points_to_danger
 from empo.ui.charts import _y, mood_chart, mood_series
 from empo.ui.colours import colours
 from empo.ui.control import Running
