@@ -16,6 +16,7 @@ from empo import __version__
 from empo.cli import (
     agreement,
     compare,
+    deck,
     doctor,
     evaluate,
     fetch,
@@ -27,7 +28,7 @@ from empo.cli import (
 )
 from empo.errors import EmpoError
 
-COMMANDS = (compare, serve, models, doctor, fetch, score, evaluate, ratings, votes, agreement)
+COMMANDS = (compare, serve, models, doctor, fetch, score, evaluate, ratings, votes, agreement, deck)
 INTERRUPTED = 130
 
 
