@@ -18,7 +18,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 run: $(RUN_READY)
 	@$(BIN)/python app.py $(ARGS)
 
-# Everything but what takes minutes; browser tests skip where there is no Chromium.
+# Everything but what takes minutes; browser tests skip where there is no Chromium, those of
+# PostgreSQL without EMPO_TEST_DATABASE_URL.
 test: $(TEST_READY)
 	@$(BIN)/python -m pytest -m "not nightly" $(ARGS)
 

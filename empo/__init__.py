@@ -6,7 +6,7 @@ The floors of the package, from top to bottom; a module imports only from floors
 4  empo/ui/  |  train/                                       never each other
 3  empo/compare.py, pairs.py, evaluation.py, ...             use-cases: wire the siblings together
 2  empo/data/ | models/ | scoring/ | metrics/ | arena/ | hub/    siblings, never each other
-1  empo/prompts.py, settings.py, sampling.py
+1  empo/prompts.py, settings.py, sampling.py, danger.py
 0  empo/types.py, errors.py
 
 Use-cases may use one another, without circles; within one folder imports are free.

@@ -40,6 +40,8 @@ _WIDE = 600
 def read_votes(path: Path) -> Votes:
     """The votes of a JSONL file (gzipped if it ends in .gz), one object a line.
 
+    A vote with the flag `identity` (a reply said whose it was) was not blind, and is left out.
+
     Raises:
         DataError: the file cannot be read, or a line is not a vote; names the line.
     """
@@ -62,7 +64,7 @@ def _read_plain(path: Path) -> Votes:
         ValueError, ArrowException, DataError: something is.
     """
     # A score is an object, not a text: then this fails, and line by line it is read.
-    texts = (*_NAMES, "battle", "item", "scores_a")
+    texts = (*_NAMES, "battle", "item", "scores_a", "flags")
     fields = [(name, pa.string()) for name in texts] + [(name, pa.float64()) for name in _LENGTHS]
     parsing = pa_json.ParseOptions(
         explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore"
@@ -70,6 +72,8 @@ def _read_plain(path: Path) -> Votes:
     reading = pa_json.ReadOptions(use_threads=False, block_size=_BLOCK)
     with pa.input_stream(str(path), compression="detect") as file:
         read = pa_json.read_json(file, reading, parsing).combine_chunks()
+    if read["flags"].null_count < len(read):
+        raise ValueError("some have flags")
     return from_columns(
         {name: Encoded(*_coded(read[name])) for name in _NAMES},
         {name: read[name].to_numpy() for name in _LENGTHS},
@@ -103,10 +107,13 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
             if line == 1:
                 text = text.removeprefix(b"\xef\xbb\xbf")
             try:
-                yield line, orjson.loads(text)
+                vote = orjson.loads(text)
             except orjson.JSONDecodeError as error:
                 if text.strip():
                     raise DataError(f"{path.name}, line {line}: not JSON ({error}).") from error
+                continue
+            if not (isinstance(vote, Mapping) and "identity" in str(vote.get("flags", "")).split()):
+                yield line, vote
 
 
 def choose_pool(

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path.home() / ".empo", description="where all state lives")
     data: Path | None = Field(None, description="where downloaded data lie (EMPO_HOME/data)")
     vad: Path | None = Field(None, description="the NRC VAD lexicon (else looked for in EMPO_DATA)")
+    database_url: str | None = Field(None, description="where votes are kept (in EMPO_HOME)")
     host: str = Field(default_factory=_host, description="address to listen on")
     port: int = Field(7860, ge=0, le=65535, description="port to listen on")
     stack: str = Field("auto", description="stack to load: a name, a YAML file, or auto")
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
     @property
     def data_dir(self) -> Path:
         return self.data or self.home / "data"
+
+    @property
+    def votes_url(self) -> str:
+        """The database of the arena, as SQLAlchemy wants it."""
+        return self.database_url or f"sqlite:///{self.home / 'arena.sqlite3'}"
 
     @property
     def owner_names(self) -> frozenset[str]:

@@ -161,3 +161,113 @@ class PreferencePair:
     origin: str
     dialogue_id: str
     rejected_id: str
+
+
+Outcome = Literal["a", "b", "tie", "both_bad"]
+RATED = ("appropriate", "emotion", "natural", "go_on")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Who sits on one side of a battle: a model's name and a short hash of its adapter."""
+
+    model: str
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Under what a battle was fought; only votes of equal pools may be counted together.
+
+    `live`: the replies were made for the voter, else they are recorded ones. `base` is the
+    revision of the base model. None where it is not known (of recorded replies, say). The
+    sampling's seed differs from battle to battle and is no part of the pool.
+    """
+
+    stack: str
+    live: bool
+    prompt: str
+    sampling: Sampling | None = None
+    quantisation: Quantisation | None = None
+    base: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Battle:
+    """Two models before one voter; `seats` are the left (a) and the right (b).
+
+    `item` names what was judged where several voters judge the same recorded replies.
+    """
+
+    id: str
+    pool: Pool
+    seats: tuple[Seat, Seat]
+    item: str | None = None
+    emotion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One message of a battle and what the left and the right model answered."""
+
+    message: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Everything that was said in a battle; `context` is what both were given before."""
+
+    rounds: tuple[Round, ...]
+    context: tuple[Turn, ...] = ()
+
+    def replies(self, seat: Literal["a", "b"]) -> tuple[str, ...]:
+        return tuple(getattr(turn, seat) for turn in self.rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """The paper's four questions about one reply, 0..100 each, and its tick; None: not answered.
+
+    Does it suit the situation; does it address the emotion; does it sound natural; would one go on
+    talking; is it understandable and consistent.
+    """
+
+    appropriate: int | None = None
+    emotion: int | None = None
+    natural: int | None = None
+    go_on: int | None = None
+    consistent: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a voter sends: a choice, and if they like ratings of both replies and a reason."""
+
+    outcome: Outcome
+    rating_a: Rating | None = None
+    rating_b: Rating | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """How `voters` people (this one among them) judged the same battle, in this one's seats."""
+
+    voters: int
+    counts: Mapping[Outcome, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """What a voter learns from voting. `others` is None before five voters have judged.
+
+    `flags` say why the vote does not count in the ranking (`identity`), or why its words go
+    nowhere (`danger`).
+    """
+
+    battle: Battle
+    ballot: Ballot
+    flags: tuple[str, ...] = ()
+    others: Others | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from empo.settings import settings
 
+# Read before the person's own settings are taken away from the tests.
+POSTGRES = os.environ.get("EMPO_TEST_DATABASE_URL", "")
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 
 
@@ -74,3 +78,49 @@ def chromium() -> str:
             return path
     missing("needs Chromium: apt-get install chromium", "EMPO_REQUIRE_BROWSER")
     raise AssertionError("missing() always raises")
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """A folder in memory where there is one: a thousand syncs to a slow disk take minutes."""
+    shared = Path("/dev/shm")
+    place = shared if shared.is_dir() and os.access(shared, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, memory_path: Path) -> Iterator[str]:
+    """An empty database of each kind; without a PostgreSQL that half is a skip (in CI: a failure).
+
+    EMPO_TEST_DATABASE_URL names a server on which databases may be made.
+    """
+    if request.param == "sqlite":
+        yield f"sqlite:///{memory_path / 'votes.sqlite3'}"
+    else:
+        yield from new_postgres()
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    yield from new_postgres()
+
+
+def new_postgres() -> Iterator[str]:
+    """A new database of the test server, dropped afterwards."""
+    if not POSTGRES:
+        missing("needs a PostgreSQL: set EMPO_TEST_DATABASE_URL", "EMPO_REQUIRE_DATABASE")
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    url = make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    name = f"test_{secrets.token_hex(6)}"
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+    try:
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()

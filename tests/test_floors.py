@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SIBLINGS = ("data", "models", "scoring", "metrics", "arena", "training", "hub")
 GROUND = ("empo", "empo.types", "empo.errors")
-FIRST = ("empo.prompts", "empo.settings", "empo.sampling")
+FIRST = ("empo.prompts", "empo.settings", "empo.sampling", "empo.danger")
 COMMAND_LINE = ("empo.__main__", "empo.cli")
 LEARNING = {"torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes"}
 AT_IMPORT = {

@@ -14,7 +14,7 @@ OWN = ("SPACE_ID", "SPACE_HOST", "SPACES_ZERO_GPU")
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in ("EMPO_HOME", "EMPO_DATA", "EMPO_HOST", *OWN):
+    for name in ("EMPO_HOME", "EMPO_DATA", "EMPO_HOST", "EMPO_DATABASE_URL", *OWN):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -33,6 +33,13 @@ def test_home_relocates_all_state_and_data_can_lie_elsewhere(bare: pytest.Monkey
     assert Settings().data_dir == Path("/srv/empo/data")
     bare.setenv("EMPO_DATA", "/mnt/ed")
     assert (Settings().home, Settings().data_dir) == (Path("/srv/empo"), Path("/mnt/ed"))
+
+
+def test_votes_are_kept_at_home_unless_told_otherwise(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("EMPO_HOME", "/srv/empo")
+    assert Settings().votes_url == "sqlite:////srv/empo/arena.sqlite3"
+    bare.setenv("EMPO_DATABASE_URL", "postgresql://empo@db/votes")
+    assert Settings().votes_url == "postgresql://empo@db/votes"
 
 
 def test_a_space_listens_for_its_proxy_unless_told_otherwise(bare: pytest.MonkeyPatch) -> None:

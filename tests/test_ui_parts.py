@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from empo.conversation import Answer, Exchange
+from empo.danger import points_to_danger
 from empo.errors import Busy, EmpoError, StackError
 from empo.models.echo import EchoEngine
 from empo.models.stacks import load_stack
 from empo.scoring.valence import vader
 from empo.settings import settings
 from empo.types import Reply, Vad, Valence
-from empo.ui.care import points_to_danger
 from empo.ui.charts import AROUSAL, _y, arousal_series, mood_chart, mood_series
 from empo.ui.colours import colours
 from empo.ui.control import Running

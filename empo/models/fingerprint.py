@@ -10,6 +10,7 @@ from empo.models.inventory import CONFIG, local_folder
 from empo.models.stacks import Stack
 
 WEIGHTS = "adapter_model.safetensors"
+BASE_WEIGHTS = "model.safetensors"
 LENGTH = 8  # hexadecimal digits shown
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -33,6 +34,18 @@ def short_hashes(stack: Stack) -> dict[str, str]:
         spec.name: "+".join(known[name] for name, weight in spec.adapters.items() if weight)
         for spec in stack.models
     }
+
+
+def base_revision(stack: Stack) -> str:
+    """Short hash of the base's weights; of several files the revision, or the Hub's commit.
+
+    "" where nothing is known of it on this machine.
+    """
+    folder = local_folder(stack.base, CONFIG["base"])
+    if folder and (weights := folder / BASE_WEIGHTS).is_file():
+        return file_hash(weights)[:LENGTH]
+    commit = folder.name if folder and folder.parent.name == "snapshots" else ""
+    return (stack.base.revision or commit)[:LENGTH]
 
 
 def _adapter(stack: Stack, name: str) -> str:

@@ -62,9 +62,10 @@ show the *differences* that training makes, not what a good listener is. English
 
 Compare stores nothing on the server. Your conversation lives in the memory of your session (gone an
 hour after you leave) and in this browser tab, so that a reload does not lose it; it ends with the
-tab. Downloads are made in your browser. What the owner evaluates is kept as a report, with its
-situations and replies. One cookie with a random name lets a vote be counted once;
-it says nothing else about you, and no address is kept.
+tab. Downloads are made in your browser. The Arena keeps a vote with the words it is about, as its
+first sentence says, and nothing without a vote. What the owner evaluates is kept as a report, with
+its situations and replies. One cookie with a random name lets a vote be counted once; it says
+nothing else about you, and no address is kept.
 
 ## Data and licences
 

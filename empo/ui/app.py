@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
+from empo.arena.voters import server_key
 from empo.data.recorded import find_files
 from empo.errors import EmpoError, UsageError
 from empo.models.engine import Engine
@@ -22,13 +23,17 @@ from empo.scoring.valence import ValenceMeter
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
 from empo.ui.about import about
+from empo.ui.arena import ArenaHandlers
+from empo.ui.arena_tab import ArenaTab
 from empo.ui.compare_events import wire
 from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
 from empo.ui.door import Door
+from empo.ui.files import routes
 from empo.ui.handlers import Handlers
 from empo.ui.headers import Guard
 from empo.ui.kept_page import KeptPage
+from empo.ui.leaderboard import leaderboard
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
@@ -44,24 +49,28 @@ HERO = """<h1>Say something. Three models answer.</h1>
 <p>The same language model at three moments of its life: before training, taught by examples of
 kind listeners, and taught by preferences. See how empathy is learnt.</p>"""
 FOOT = """<p>This is a research demo, not a therapist, and nothing it says is advice. English only.
-What you write is stored nowhere on the server: it stays in this browser tab. If you are not well,
-talk to a person: <a href="https://findahelpline.com" target="_blank"
-rel="noopener noreferrer">findahelpline.com</a>.</p>"""
+What you write on Compare is stored nowhere on the server: it stays in this browser tab; the Arena
+says what it keeps. If you are not well, talk to a person: <a href="https://findahelpline.com"
+target="_blank" rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
-TABS = ("compare", "results", "about")
+TABS = ("compare", "arena", "results", "about")
 
 
 def build(services: Services) -> gr.Blocks:
     """The whole page. Needs no model: the engine loads behind it."""
     with gr.Blocks(title="EmPO Space", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         top = header(services)
+        models = services.stack.models
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
                 cast = Cast(services.stack, services.hashes)
                 compare = CompareTab(Handlers(services, cast, read_opening()))
                 wire(compare)
+            with gr.Tab("Arena", id="arena"):
+                battles = ArenaHandlers(services)
+                ArenaTab(battles, lambda: leaderboard(battles.votes, battles.stamp, models))
             with gr.Tab("Results", id="results"):
                 ResultsTab(services)
             with gr.Tab("About", id="about"):
@@ -195,7 +204,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
         services.holder.load_here()
     else:
         services.holder.start()
-    gate = Gate(config, options.host, options.port)
+    gate = Gate(config, options.host, options.port, server_key(config.home))
     page.launch(
         server_name=options.host,
         server_port=options.port,
@@ -212,7 +221,8 @@ def serve(argv: Sequence[str] | None = None) -> None:
         max_file_size="1mb",
         app_kwargs={
             # The page itself, once kept, is for everybody: who may do what is asked before it.
-            "middleware": [Middleware(Guard), Middleware(Door, gate=gate), Middleware(KeptPage)]
+            "middleware": [Middleware(Guard), Middleware(Door, gate=gate), Middleware(KeptPage)],
+            "routes": routes(),
         },
         max_threads=services.line.limit + 24,
         quiet=True,

@@ -26,7 +26,7 @@ class Running:
 
     def __init__(self) -> None:
         self._controls: dict[str, Control] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     @contextmanager
     def turn(self, session: str) -> Iterator[Control]:
@@ -46,6 +46,12 @@ class Running:
             control.cancel.set()
             with self._lock:
                 del self._controls[session]
+                self._lock.notify_all()
+
+    def wait(self, session: str, seconds: float) -> None:
+        """Until the session has no turn any more, at most `seconds`."""
+        with self._lock:
+            self._lock.wait_for(lambda: session not in self._controls, seconds)
 
     def stop(self, session: str, column: int | None = None) -> None:
         """Stop all voices of the session's turn, or one column; nothing where none runs."""

@@ -13,12 +13,12 @@ from typing import Any
 
 from empo import conversation as talk
 from empo.conversation import MAX_COLUMNS, Conversation
+from empo.danger import points_to_danger
 from empo.data.recorded import Recorded, recorded
 from empo.errors import EmpoError, UsageError
 from empo.sampling import LIMITS, check_message, check_sampling
 from empo.types import Sampling
 from empo.ui import replay
-from empo.ui.care import points_to_danger
 from empo.ui.control import Control
 from empo.ui.live_charts import live_charts
 from empo.ui.services import Services
