@@ -30,59 +30,147 @@ function button(name, text, label, act) {
 
 // ---- the heads of the columns: who speaks where
 
-function drawHeads(v) {
-  const key = JSON.stringify([v.columns, v.models, v.fixed]);
-  if (shown.heads === key) return;
-  shown.heads = key;
-  const heads = element.querySelector(".heads");
-  heads.replaceChildren(...v.columns.map((name, at) => head(v, name, at)));
-  if (v.columns.length < 4 && !v.fixed) heads.append(adder(v));
-  element.style.setProperty("--columns", v.columns.length);
+const DIAL = "dial";
+let wanted = []; // the columns as they are asked for: ahead of the server by a moment
+let headed = []; // the nodes of each head
+let beyond = false; // whether the dials may go beyond their usual range
+
+function kindOf(head) {
+  return head.dial === null ? head.model : DIAL;
 }
 
-function head(v, name, at) {
-  const model = v.models.find((m) => m.model === name) || v.models[0];
+function drawHeads(v) {
+  wanted = [...v.columns];
+  const key = JSON.stringify([v.heads.map(kindOf), v.models, v.dial, v.fixed]);
+  if (shown.heads !== key) {
+    shown.heads = key;
+    headed = v.heads.map((h, at) => newHead(v, h, at));
+    const heads = element.querySelector(".heads");
+    heads.replaceChildren(...headed.map((nodes) => nodes.box));
+    if (v.columns.length < 4 && !v.fixed) heads.append(adder(v));
+    element.style.setProperty("--columns", v.columns.length);
+  }
+  v.heads.forEach((h, at) => fillHead(headed[at], h, v));
+}
+
+function newHead(v, h, at) {
   const box = make("div", "head");
-  box.style.setProperty("--tint", model.colour);
-  const hash = model.hash ? `adapter ${model.hash}` : "the base, no adapter";
-  box.title = [model.note, hash].filter(Boolean).join(" · ");
-  box.append(make("span", "plain", model.plain));
-  if (v.fixed) {
-    box.append(make("span", "exact", model.label));
-    return box;
-  }
+  const plain = make("span", "plain");
   const row = make("span", "exact");
-  const select = make("select");
-  select.setAttribute("aria-label", `Model of column ${at + 1}`);
-  for (const m of v.models) {
-    const option = make("option", "", m.label);
-    option.value = m.model;
-    option.selected = m.model === name;
-    select.append(option);
-  }
-  select.addEventListener("change", () => {
-    const columns = [...v.columns];
-    columns[at] = select.value;
-    trigger("move", { kind: "columns", columns });
-  });
+  box.append(plain, row);
+  if (v.fixed) return { box, plain, fixed: row };
+  const select = picker(v, h, at);
   row.append(select);
   if (v.columns.length > 1) {
     row.append(
-      button("quiet", "×", `Take column ${at + 1} away`, () =>
-        trigger("move", { kind: "columns", columns: v.columns.filter((_, i) => i !== at) }),
-      ),
+      button("quiet", "×", `Take column ${at + 1} away`, () => {
+        wanted = wanted.filter((_, i) => i !== at);
+        trigger("move", { kind: "columns", columns: wanted });
+      }),
     );
   }
-  box.append(row);
-  return box;
+  const dial = h.dial === null ? null : newDial(v, at);
+  if (dial) box.append(dial.box);
+  return { box, plain, select, dial };
+}
+
+function fillHead(nodes, h, v) {
+  nodes.box.style.setProperty("--tint", h.colour);
+  const hash = h.hash ? `adapter ${h.hash}` : "the base, no adapter";
+  nodes.box.title = [h.note, hash].filter(Boolean).join(" · ");
+  if (nodes.fixed) setText(nodes.fixed, h.label);
+  else nodes.select.value = kindOf(h);
+  if (nodes.dial) fillDial(nodes, h.dial, v);
+  else setText(nodes.plain, h.plain);
+}
+
+function picker(v, h, at) {
+  const select = make("select");
+  select.setAttribute("aria-label", `Model of column ${at + 1}`);
+  const kinds = v.models.map((m) => [m.model, m.label]);
+  if (v.dial) kinds.push([DIAL, `Dial ${v.dial.ends.join("–")}`]);
+  for (const [value, label] of kinds) {
+    const option = make("option", "", label);
+    option.value = value;
+    option.selected = value === kindOf(h);
+    select.append(option);
+  }
+  select.addEventListener("change", () => choose(at, select.value === DIAL ? dialName(0.5) : select.value));
+  return select;
+}
+
+function choose(at, name) {
+  wanted[at] = name;
+  trigger("move", { kind: "columns", columns: [...wanted] });
 }
 
 function adder(v) {
-  const free = v.models.find((m) => !v.columns.includes(m.model)) || v.models[0];
-  return button("add", "+", "Add a column", () =>
-    trigger("move", { kind: "columns", columns: [...v.columns, free.model] }),
-  );
+  return button("add", "+", "Add a column", () => {
+    const free = v.models.find((m) => !wanted.includes(m.model));
+    const name = free ? free.model : v.dial ? dialName(0.5) : v.models[0].model;
+    wanted = [...wanted, name];
+    trigger("move", { kind: "columns", columns: wanted });
+  });
 }
+
+// ---- the alignment dial over a column: weights (1 - t) and t of SFT and DPO (empo/models/dial.py)
+
+function dialName(t) {
+  return `dial:${Number(Number(t).toFixed(2))}`;
+}
+
+function weights(t, ends) {
+  const shares = [Number((1 - t).toFixed(2)), Number(Number(t).toFixed(2))];
+  const told = shares.map((share, i) => `${String(share).replace("-", "−")} ${ends[i]}`);
+  return told.filter((_, i) => shares[i]).join(" + ");
+}
+
+function newDial(v, at) {
+  const box = make("span", "dial");
+  const slide = make("input");
+  slide.type = "range";
+  slide.min = 0;
+  slide.step = v.dial.step;
+  slide.setAttribute("aria-label", `Alignment dial of column ${at + 1}, from ${v.dial.ends.join(" to ")}`);
+  const value = make("output");
+  const dial = { box, slide, value, waits: 0 };
+  const send = () => {
+    clearTimeout(dial.waits);
+    dial.waits = 0;
+    if (wanted[at] !== dialName(slide.value)) choose(at, dialName(slide.value));
+  };
+  slide.addEventListener("input", () => tellDial(headed[at], props.value));
+  // Arrow keys change it step by step: one question when they rest, or when the slider is left.
+  slide.addEventListener("change", () => {
+    clearTimeout(dial.waits);
+    dial.waits = setTimeout(send, 200);
+  });
+  slide.addEventListener("blur", () => dial.waits && send());
+  box.append(make("small", "", v.dial.ends[0]), slide, make("small", "", v.dial.ends[1]), value);
+  return dial;
+}
+
+function fillDial(nodes, t, v) {
+  const { slide, waits } = nodes.dial;
+  slide.max = beyond || t > v.dial.usual ? v.dial.farthest : v.dial.usual;
+  slide.disabled = v.running;
+  // Not while it is being moved: an answer to an earlier place would throw it back.
+  if (!waits && document.activeElement !== slide) slide.value = t;
+  tellDial(nodes, v);
+}
+
+function tellDial(nodes, v) {
+  const told = weights(nodes.dial.slide.value, v.dial.ends);
+  setText(nodes.plain, told);
+  setText(nodes.dial.value, String(Number(nodes.dial.slide.value)));
+  nodes.dial.slide.setAttribute("aria-valuetext", told);
+}
+
+// Sent by the checkbox behind *More* (empo/ui/sweep_panel.py).
+window.addEventListener("empo-beyond", (event) => {
+  beyond = event.detail;
+  if (props.value && props.value.heads) drawHeads(props.value);
+});
 
 // ---- the turns
 
@@ -162,12 +250,13 @@ function newGauge() {
   return { box, name, word, track, level, tick };
 }
 
-function fillGauge(nodes, gauge, at) {
+function fillGauge(nodes, gauge, at, caution) {
+  const tip = `${gauge.tip} ${caution}`;
   setText(nodes.name, gauge.name);
   nodes.name.className = `of w w${at}`;
   setText(nodes.word, gauge.word);
-  nodes.box.title = gauge.tip;
-  nodes.box.setAttribute("aria-label", gauge.tip);
+  nodes.box.title = tip;
+  nodes.box.setAttribute("aria-label", tip);
   nodes.level.style.width = `${100 * (gauge.share || 0)}%`;
   nodes.box.classList.toggle("unmeasured", gauge.share === null);
   nodes.tick.hidden = gauge.tick === null;
@@ -206,7 +295,7 @@ function fillTurn(card, turn, v) {
   turn.answers.forEach((answer, at) => {
     const nodes = card.answers[at];
     fillText(nodes, answer);
-    answer.gauges.forEach((gauge, n) => fillGauge(nodes.gauges[n], gauge, n));
+    answer.gauges.forEach((gauge, n) => fillGauge(nodes.gauges[n], gauge, n, v.caution));
     const waits = !answer.done && !answer.text;
     nodes.box.classList.toggle("waits", waits);
     nodes.box.classList.toggle("writes", !answer.done);

@@ -37,3 +37,7 @@ class FetchError(EmpoError):
 
 class Busy(EmpoError):
     """The queue is full; try again in a moment."""
+
+
+class NotAllowed(EmpoError):
+    """The person who asks may not do this; says who may, and how to become that person."""

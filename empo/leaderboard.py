@@ -19,6 +19,7 @@ from empo.arena.agreement import voter_agreement
 from empo.arena.bradley_terry import Cells, Ints
 from empo.arena.cells import plain_cells
 from empo.arena.ratings import Contrast, Ratings, rate, rate_adjusted
+from empo.arena.unusual import Unusual, unusual_voters
 from empo.arena.votes import Encoded, Votes, collect, from_columns
 from empo.errors import DataError, UsageError
 
@@ -149,12 +150,14 @@ def ratings_report(votes: Votes, pool: str | None = None, pooled: bool = False) 
     """Everything the votes say, ready for JSON: None is *cannot be said*.
 
     `{"standings": [{"model", "rating", "low", "high", "wins", "losses", "ties", "votes"}],
-    "adjusted": [the same], "sentence", "warnings": [...], "votes", "voters", "pools": {name: n},
+    "adjusted": [the same], "sentence", "warnings": [...], "adjusted_warnings": [those of them that
+    are about the adjusted ratings alone], "votes", "voters", "pools": {name: n},
     "groups": [[model]], "effects": {"side" | "length": {"points", "low", "high"}}, "matrix",
     "pairs": [{"a", "b", "difference", "low", "high", "told_apart", "votes_needed"}],
     "flip": {"votes", "leader", "challenger"}, "both_bad", "position_bias", "voter_agreement",
-    "score_agreement", "emotions", "tie_parameter", "method"}`; the parts as `arena.tallies`,
-    `arena.ratings` and `arena.agreement` say.
+    "score_agreement", "unusual_voters", "without_unusual": {"votes", "order"}, "emotions",
+    "tie_parameter", "method"}`; the parts as `arena.tallies`, `arena.ratings`, `arena.agreement`
+    and `arena.unusual` say. `order` is that of the first group if unusual voters are left out.
 
     Raises:
         UsageError: as `choose_pool`.
@@ -164,11 +167,15 @@ def ratings_report(votes: Votes, pool: str | None = None, pooled: bool = False) 
         warnings.append(f"Lines that repeat an earlier vote, and were left out: {votes.repeats}.")
     cells = plain_cells(votes)
     plain, adjusted = rate(votes, cells), rate_adjusted(votes, cells)
+    unusual = unusual_voters(votes, cells)
     report = {
         "standings": [asdict(row) for row in plain.standings],
         "adjusted": [asdict(row) for row in adjusted.standings],
         "sentence": sentence(votes, plain),
         "warnings": list(dict.fromkeys((*warnings, *plain.warnings, *adjusted.warnings))),
+        "adjusted_warnings": [
+            line for line in adjusted.warnings if line not in (*warnings, *plain.warnings)
+        ],
         "votes": len(votes),
         "voters": int(np.count_nonzero(np.bincount(votes.voter))),
         "pools": votes.pool_sizes(),
@@ -181,6 +188,8 @@ def ratings_report(votes: Votes, pool: str | None = None, pooled: bool = False) 
         "position_bias": tallies.position_bias(votes),
         "voter_agreement": voter_agreement(votes),
         "score_agreement": tallies.score_agreement(votes),
+        "unusual_voters": [asdict(entry) for entry in unusual],
+        "without_unusual": _without(votes, unusual, plain),
         "emotions": tallies.emotion_wins(votes),
         "tie_parameter": plain.tie_parameter,
         "method": METHOD,
@@ -235,6 +244,16 @@ def two_digits(count: int) -> int:
     """`count` to two significant digits."""
     step = 10 ** max(0, len(str(count)) - 2)
     return round(count / step) * step
+
+
+def _without(votes: Votes, unusual: Sequence[Unusual], plain: Ratings) -> dict[str, Any] | None:
+    """What the unusual voters make of the order; None where there are none of them, or no order."""
+    if not unusual or not plain.groups or len(plain.groups[0]) < 2:
+        return None
+    named = [votes.voters.index(entry.voter) for entry in unusual]
+    rest = votes.take(~np.isin(votes.voter, named))
+    rated = rate(rest).groups
+    return {"votes": len(rest), "order": list(rated[0]) if rated else []}
 
 
 def _flip(votes: Votes, cells: Cells, plain: Ratings) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from empo.errors import UsageError
@@ -36,8 +36,15 @@ class Settings(BaseSettings):
     stack: str = Field("auto", description="stack to load: a name, a YAML file, or auto")
     quantisation: Quantisation | None = Field(None, description="nf4, int8 or none")
     max_queue: int = Field(32, ge=1, description="turns that may wait before new ones are refused")
+    owners: str | None = Field(None, description="on a Space: names that own it too, with commas")
+    ask_token: bool = Field(False, description="ask even this machine's browsers for the token")
     space_host: str | None = Field(None, validation_alias="SPACE_HOST")
     zero_gpu: bool = Field(False, validation_alias="SPACES_ZERO_GPU")
+    system: str | None = Field(None, validation_alias="SYSTEM")
+    oauth_id: str | None = Field(None, validation_alias="OAUTH_CLIENT_ID")
+    oauth_secret: SecretStr | None = Field(None, validation_alias="OAUTH_CLIENT_SECRET")
+    oauth_scopes: str | None = Field(None, validation_alias="OAUTH_SCOPES")
+    oauth_provider: str | None = Field(None, validation_alias="OPENID_PROVIDER_URL")
 
     @property
     def data_dir(self) -> Path:
@@ -47,6 +54,25 @@ class Settings(BaseSettings):
     def votes_url(self) -> str:
         """The database of the arena, as SQLAlchemy wants it."""
         return self.database_url or f"sqlite:///{self.home / 'arena.sqlite3'}"
+
+    @property
+    def owner_names(self) -> frozenset[str]:
+        """On a Space: the names on the Hub of those who own it; elsewhere nobody, by name."""
+        if not self.space_id:
+            return frozenset()
+        named = (self.space_id.split("/")[0], *(self.owners or "").split(","))
+        return frozenset(name.strip() for name in named if name.strip())
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether people can sign in with the Hub: on a Space that has `hf_oauth: true`.
+
+        Elsewhere Gradio would take every visitor for the person the machine is logged in as, and
+        with an empty secret everyone could sign a session of their own.
+        """
+        secret = self.oauth_secret.get_secret_value().strip() if self.oauth_secret else ""
+        needed = (self.space_id, self.oauth_id, secret, self.oauth_scopes, self.oauth_provider)
+        return self.system == "spaces" and all(needed)
 
 
 @cache

@@ -34,7 +34,7 @@ def app(*options: str, log: Path, **variables: str) -> Iterator[str]:
             command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **variables}
         )
         try:
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + 300
             while "EmPO Space is at" not in log.read_text():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()

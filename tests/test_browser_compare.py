@@ -210,20 +210,24 @@ def test_the_mood_chart_follows_in_place(visit: Callable[..., Watched]) -> None:
     w = visit()
     w.say("I am so happy, what a wonderful day")
     w.answered(1)
-    w.page.wait_for_function("document.querySelectorAll('#mood title').length === 4")
+    w.page.wait_for_function("document.querySelectorAll('#mood .valence title').length === 4")
     w.page.evaluate("document.querySelector('#charts .here').mark = 1")
     w.page.click("#mood > summary")
-    w.page.click("#mood figure summary")
+    w.page.click("#mood figcaption + details summary")
     w.say("now I am sad and angry")
     w.answered(2)
-    w.page.wait_for_function("document.querySelectorAll('#mood title').length === 8")
+    w.page.wait_for_function("document.querySelectorAll('#mood .valence title').length === 8")
     assert w.page.evaluate("document.querySelector('#charts .here').mark") == 1
-    assert w.page.locator("#mood table").is_visible()  # what was unfolded stays so
+    assert w.page.locator(
+        "#mood figcaption + details table"
+    ).is_visible()  # what was unfolded stays so
     w.say("xyzzy")
     w.answered(3)
-    w.page.wait_for_function("document.querySelectorAll('#mood tbody tr').length === 3")
-    assert w.text("#mood tbody tr >> nth=2").count("not measured") == 4
-    assert w.page.locator("#mood title").count() == 8
+    w.page.wait_for_function(
+        "document.querySelectorAll('#mood figcaption + details tbody tr').length === 3"
+    )
+    assert w.text("#mood figcaption + details tbody tr >> nth=2").count("not measured") == 4
+    assert w.page.locator("#mood .valence title").count() == 8
 
 
 def test_downloads_and_link(visit: Callable[..., Watched], browser: Any, tmp_path: Path) -> None:
@@ -249,7 +253,7 @@ def test_downloads_and_link(visit: Callable[..., Watched], browser: Any, tmp_pat
     alone = browser.new_context(offline=True).new_page()
     alone.goto(saved["html"].as_uri())
     assert alone.inner_text(".message") == "I got the job & more <b>"
-    assert alone.locator("svg.plot").count() == 2
+    assert alone.locator("svg.plot").count() >= 2
     alone.context.close()
 
     w.page.click("#share")
@@ -407,6 +411,9 @@ def test_contrast_and_labels(
     w.say("but now I am sad")
     w.answered(2)
     w.shot(name)
+    if name == "desktop":
+        w.page.click("[aria-label='Add a column']")
+        w.page.wait_for_selector("#compare .dial input")
     for fold in ("more", "keep", "replay"):
         w.page.click(f"#{fold} .label-wrap")
     w.page.click("#chips summary")
@@ -450,6 +457,7 @@ def test_inside_an_iframe_as_on_a_space(visit: Callable[..., Watched]) -> None:
     w.page.set_content(f"<iframe src='{w.address}' style='width:100%;height:1600px;border:0'>")
     frame = w.page.frame_locator("iframe")
     frame.locator("#chips button[data-at]").first.click()
-    frame.locator("#compare .pace:not(:empty)").wait_for()
+    frame.locator("#compare .example").wait_for(state="hidden")
+    frame.locator("#compare .turn:only-child .pace:not(:empty)").wait_for()
     assert frame.locator("#compare .reply").count() == 3
     w.shot("iframe")

@@ -168,6 +168,77 @@ def test_what_is_not_english_is_not_measured(echo: str, visit: Callable[..., Wat
     assert bars(w) == []
 
 
+def wait_text(w: Watched, selector: str, text: str) -> None:
+    w.page.wait_for_function(
+        "([s, t]) => document.querySelector(s)?.textContent === t", arg=[selector, text]
+    )
+
+
+def test_the_dial_by_keyboard_keeps_its_place_and_the_sweep_draws(
+    echo: str, visit: Callable[..., Watched]
+) -> None:
+    w = visit(echo, viewport={"width": 1280, "height": 900})
+    w.page.select_option("[aria-label='Model of column 3']", "dial")
+    w.page.wait_for_selector("#compare .dial input")
+    w.page.focus("#compare .dial input")
+    for _ in range(3):
+        w.page.keyboard.press("ArrowLeft")
+    wait_text(w, "#compare .dial output", "0.35")
+    assert "0.65 SFT + 0.35 DPO" in w.text("#compare .head >> nth=2")
+    assert w.page.evaluate("document.activeElement.type") == "range"  # one can go on
+    w.page.wait_for_timeout(600)  # the slider rests: its place goes to the server
+    w.say(WARM)
+    w.answered(1)
+    assert w.texts()[2] == f"dial:0.35 heard: {WARM}"
+    assert "Dial 0.35" in w.text("#charts figure >> nth=0")
+    w.page.click("#again")
+    w.page.wait_for_function("document.querySelector('#compare .count')?.textContent === '2 of 2'")
+    w.answered(1)
+    assert w.texts()[2].startswith("dial:0.35")
+
+    w.page.click("#more .label-wrap")
+    w.page.click("#sweep .begin")
+    w.page.wait_for_selector("#sweep svg.plot")
+    w.answered(1)  # the conversation is as it was
+    heard = w.page.locator("#sweep .texts .text").all_text_contents()
+    assert heard == [f"dial:{t} heard: {WARM}" for t in ("0", "0.25", "0.5", "0.75", "1")]
+    w.page.click("#sweep summary")
+    assert w.page.locator("#sweep tbody tr").count() == 6  # five places and the human listener
+    w.shot("live-dial")
+    w.page.check("#sweep .beyond")
+    assert w.page.get_attribute("#compare .dial input", "max") == "1.5"
+    w.page.fill("#say textarea", EVIL)
+    w.page.click("#sweep .begin")
+    w.page.wait_for_function(
+        "document.querySelector('#sweep .swept')?.textContent.includes('script')"
+        " && document.querySelector('#sweep svg.plot')"
+    )
+    assert "dial:1.5 heard" in w.page.locator("#sweep .texts .text").last.text_content()
+    assert w.page.locator("#sweep :is(script, img, a)").count() == 0
+    assert w.page.evaluate("window.hurt") is None
+    w.page.reload()
+    w.answered(1)
+    wait_text(w, "#compare .dial output", "0.35")
+
+
+def test_the_dial_on_a_phone_from_a_link(echo: str, visit: Callable[..., Watched]) -> None:
+    w = visit(echo, **PHONE)
+    w.open("?models=base,dial:1.3&__theme=dark&say=hello")
+    w.page.wait_for_selector("#compare .dial input")
+    wait_text(w, "#compare .dial output", "1.3")
+    box = w.page.locator("#compare .dial input").bounding_box()
+    assert box["width"] > 150 and box["height"] >= 24
+    w.page.wait_for_function("document.querySelector('#say textarea').value === 'hello'")
+    w.page.tap("#send")
+    w.answered(1)
+    assert w.texts() == ["base heard: hello", "dial:1.3 heard: hello"]
+    w.page.tap("#more .label-wrap")
+    w.page.tap("#sweep .begin")
+    w.page.wait_for_selector("#sweep svg.plot")
+    assert w.page.evaluate("document.documentElement.scrollWidth") <= 390
+    w.shot("live-phone-dial")
+
+
 def test_three_turns_on_the_embedded_models(nano: str, visit: Callable[..., Watched]) -> None:
     w = visit(nano, viewport={"width": 1280, "height": 900})
     assert w.page.locator("#compare .gauge").count() == 18

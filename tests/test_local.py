@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from empo.errors import Busy, UsageError
-from empo.models.engine import Row, Step
+from empo.models.engine import Row, Step, Stop
 from empo.models.local import LocalEngine
 from empo.types import Sampling, Turn
 from tests.tiny_models import answer, engine_of, gather, row, save_adapter, save_base, stack_of
@@ -51,14 +51,18 @@ def test_two_threads_get_what_they_get_in_sequence(engine: LocalEngine) -> None:
 
 
 class Counter:
-    """Forward passes so far."""
+    """Forward passes so far, and how many rows each had."""
 
     def __init__(self, engine: LocalEngine) -> None:
-        self.passes = 0
-        self.hook = engine.decoder.model.register_forward_pre_hook(self._count)
+        self.rows: list[int] = []
+        self.hook = engine.decoder.model.register_forward_pre_hook(self._count, with_kwargs=True)
 
-    def _count(self, module: object, args: object) -> None:
-        self.passes += 1
+    @property
+    def passes(self) -> int:
+        return len(self.rows)
+
+    def _count(self, module: object, args: object, given: dict[str, torch.Tensor]) -> None:
+        self.rows.append(given["input_ids"].shape[0])
 
 
 @pytest.fixture
@@ -119,6 +123,29 @@ def test_closing_the_iterator_stops_within_two_tokens(
     gate.release(10 * LONG)
     idle(engine)
     assert counter.passes <= 5
+
+
+def test_one_row_stops_and_costs_no_more(
+    engine: LocalEngine, counter: Counter, gate: threading.Semaphore
+) -> None:
+    """The stopped row leaves the batch; the other's text is that of its being alone."""
+    gate.release(10 * LONG)
+    alone = answer(engine, [row("Hi", max_new_tokens=12)])[0].text
+    idle(engine)
+    while gate.acquire(blocking=False):
+        pass
+    stop = Stop()
+    rows = [row("Hi", max_new_tokens=12), row("Hello there", {"a": 1.0}, max_new_tokens=LONG)]
+    gate.release(3)
+    steps = engine.stream(rows, stop)
+    seen: list[Step] = [next(steps) for _ in range(3)]
+    stop.rows.add(1)
+    counter.rows.clear()
+    gate.release(10 * LONG)
+    first, second = gather([*seen, *steps], 2)
+    assert (first.text, first.stopped_by) == (alone, "length")
+    assert second.stopped_by == "cancelled" and 3 <= second.tokens <= 5
+    assert counter.rows[-1] == 1 and counter.rows.count(2) <= 2
 
 
 def test_a_turn_cancelled_while_it_waits_costs_no_pass(

@@ -73,6 +73,7 @@ def test_the_head_is_what_a_space_needs() -> None:
     assert head["sdk"] == "gradio"
     assert f"gradio=={head['sdk_version']}" in pins
     assert (ROOT / head["app_file"]).is_file()
+    assert head["hf_oauth"] is True  # its owner signs in
     assert head["license"] == "other"
     assert len(head["short_description"]) <= 60
     assert head["python_version"] == "3.11"

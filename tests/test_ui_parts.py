@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,11 +15,14 @@ from empo.danger import points_to_danger
 from empo.errors import Busy, EmpoError, StackError
 from empo.models.echo import EchoEngine
 from empo.models.stacks import load_stack
-from empo.types import Reply, Valence
-from empo.ui.charts import _y, mood_chart, mood_series
+from empo.scoring.valence import vader
+from empo.settings import settings
+from empo.types import Reply, Vad, Valence
+from empo.ui.charts import AROUSAL, _y, arousal_series, mood_chart, mood_series
 from empo.ui.colours import colours
 from empo.ui.control import Running
 from empo.ui.services import EngineHolder
+from empo.ui.turns import measured
 from empo.ui.waiting import Line
 
 
@@ -189,3 +194,33 @@ def test_names_in_a_chart_are_escaped() -> None:
 
 def test_an_empty_chart_says_what_to_do() -> None:
     assert "Say something" in mood_chart([], {})
+
+
+def test_arousal_is_drawn_where_the_lexicon_was_there() -> None:
+    path = [exchange(1, 0.1, 0.2), exchange(2, 0.3, None)]
+    assert "Arousal" not in mood_chart(path, {})
+    vad = Vad(0.2, 0.75, 0.5, 0.6)
+    first = replace(path[0], valence=Valence(0.1, vad))
+    (you, model) = arousal_series([first, path[1]], {}, "speaker")
+    assert (you.name, you.values, you.notes) == (
+        "speaker",
+        (0.75, None),
+        ("60 % of the words unknown", ""),
+    )
+    assert model.values == (None, None)
+    chart = mood_chart([first, path[1]], {})
+    assert chart.count("<h4>Arousal") == 1
+    assert "you, turn 1: 0.75, 60 % of the words unknown" in chart
+    assert "<td>0.75</td><td>0.20</td><td>60 %</td>" in chart
+    # Calm is 0, excited 1: three quarters up between the axis' ends.
+    assert _y(0.75, AROUSAL) == _y(0.5)
+
+
+def test_a_lexicon_that_cannot_be_read_leaves_vader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "lexicon.txt"
+    broken.write_text("good\tone\ttwo")
+    monkeypatch.setenv("EMPO_VAD", str(broken))
+    settings.cache_clear()
+    assert measured("good") == Valence(vader("good"))

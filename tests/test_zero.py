@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from empo.errors import UsageError
-from empo.models.engine import Row, Step
+from empo.models.engine import Row, Step, Stop
 from empo.models.stacks import load_stack
 from empo.models.zero import LONGEST, ZeroEngine, duration
 from empo.types import Reply, Sampling, Turn
@@ -28,7 +28,7 @@ class Counting:
 
     device = "cpu"
 
-    def decode(self, rows: Sequence[Row], stopped: Callable[[], bool]) -> Iterator[Step]:
+    def decode(self, rows: Sequence[Row], stopped: Callable[[int], bool]) -> Iterator[Step]:
         for n in range(4 + len(rows)):
             live = [i for i in range(len(rows)) if n < 4 + i]
             whole = {i: " ".join(map(str, range(n + 1))) for i in live}
@@ -103,6 +103,23 @@ def test_a_stop_ends_the_worker_and_the_replies_so_far_come() -> None:
         1: ("0 1", 2, "cancelled"),
     }
     assert gpu.ended == [True]
+
+
+def test_one_voice_stops_and_the_other_goes_on() -> None:
+    gpu, stop = Forking(), Stop()
+    engine = ZeroEngine(STACK, "nf4", Counting(), gpu)
+    replies: dict[int, Reply] = {}
+    texts = ["", ""]
+    for number, step in enumerate(engine.stream(ROWS, stop), 1):
+        if number == 2:
+            stop.rows.add(0)
+        assert not set(step.texts) & set(replies)
+        replies.update(step.replies)
+        for row, text in step.texts.items():
+            texts[row] += text
+    found = [(replies[i].text, replies[i].stopped_by) for i in (0, 1)]
+    assert found == [("0 1", "cancelled"), ("0 1 2 3 4", "end")]
+    assert texts == ["0 1", "0 1 2 3 4"] and gpu.ended == [True]
 
 
 def test_leaving_ends_the_worker() -> None:

@@ -70,6 +70,18 @@ class Votes:
         scores = {name: values[keep] for name, values in self.scores.items()}
         return replace(self, models=models, scores=scores, **columns)
 
+    def renamed(self, names: Mapping[str, str]) -> Votes:
+        """The same votes with models called by `names`; as they are if two would be called alike.
+
+        Models that `names` lacks keep their own.
+        """
+        called = [names.get(model, model) for model in self.models]
+        models = tuple(sorted(called))
+        if len(set(models)) < len(models):
+            return self
+        at = np.array([models.index(name) for name in called], dtype=np.int64)
+        return replace(self, models=models, model_a=at[self.model_a], model_b=at[self.model_b])
+
     def pool_sizes(self) -> dict[str, int]:
         """Number of votes of each pool that has any, in the order of the pools' names."""
         counts = np.bincount(self.pool, minlength=len(self.pools))

@@ -90,10 +90,22 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     if (alpha := report["voter_agreement"]["alpha"]) is not None:
         units = report["voter_agreement"]["units"]
         facts.append(f"Agreement between voters: alpha {alpha:.2f} over {units} shared battles.")
+    facts += [_unusual(entry) for entry in report["unusual_voters"]]
     for name, agreed in report["score_agreement"].items():
         if agreed["share"] is not None:
             facts.append(f"The reply that scores higher on {name} wins {_percent(agreed)}.")
     return ["\n".join(facts)] if facts else []
+
+
+def _unusual(entry: Mapping[str, Any]) -> str:
+    """A sentence about a voter who stands out."""
+    voter, count, total = entry["voter"], entry["count"], entry["total"]
+    if entry["kind"] == "many":
+        return f"Voter {voter} gave {count} of the {total} votes."
+    choice = entry["model"] or f"the {entry['kind']} reply"
+    side = "against" if entry["kind"] == "against" else "for"
+    share = f"{100 * entry['expected']:.0f} %"
+    return f"Voter {voter} votes {side} {choice} in {count} of {total} (the others: {share})."
 
 
 def _percent(share: Mapping[str, Any]) -> str:

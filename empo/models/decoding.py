@@ -93,8 +93,8 @@ class Decoder:
         self.device = model.device
 
     @torch.inference_mode()
-    def decode(self, rows: Sequence[Row], stopped: Callable[[], bool]) -> Iterator[Step]:
-        """Answer `rows`; `stopped` is asked before every pass, True ends all rows as cancelled.
+    def decode(self, rows: Sequence[Row], stopped: Callable[[int], bool]) -> Iterator[Step]:
+        """Answer `rows`; `stopped(row)` is asked before every pass, True ends it as cancelled.
 
         Raises:
             UsageError: a message that does not fit.
@@ -106,11 +106,14 @@ class Decoder:
         first = None
         live = voices
         while True:
-            if stopped():
-                texts = {voice.index: voice.end("cancelled") for voice in live}
-            else:
+            texts = {v.index: v.end("cancelled") for v in live if stopped(v.index)}
+            if len(texts) < len(live):
                 drawn = next_tokens(pass_.logits(), [v.draw for v in live], [v.ids for v in live])
-                texts = {v.index: v.accept(t, self.ends) for v, t in zip(live, drawn, strict=True)}
+                texts |= {
+                    v.index: v.accept(t, self.ends)
+                    for v, t in zip(live, drawn, strict=True)
+                    if not v.stopped_by
+                }
             now = time.monotonic() - start
             first = now if first is None else first
             ended = {v.index: _reply(v, now, first) for v in live if v.stopped_by}

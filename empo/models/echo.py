@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from empo.errors import UsageError
-from empo.models.engine import Row, Step
+from empo.models.engine import Row, Step, ended_rows
 from empo.models.stacks import Stack
 from empo.types import Quantisation, Reply
 
@@ -32,10 +32,12 @@ class EchoEngine:
         try:
             replies = [f"{row.model} heard: {row.messages[-1].text}".split(" ") for row in rows]
             words = [r[: row.sampling.max_new_tokens] for r, row in zip(replies, rows, strict=True)]
+            live = set(range(len(rows)))
             for n, column in enumerate(zip_longest(*words)):
                 time.sleep(self.delay)
-                stopped = cancel is not None and cancel.is_set()
-                texts = {i: (" " if n else "") + w for i, w in enumerate(column) if w is not None}
+                all_ = cancel is not None and cancel.is_set()
+                cut = live if all_ else live & set(ended_rows(cancel))
+                texts = {i: (" " if n else "") + w for i in live if (w := column[i]) is not None}
                 ended = {
                     i: Reply(
                         rows[i].model,
@@ -43,13 +45,14 @@ class EchoEngine:
                         n + 1,
                         time.monotonic() - start,
                         self.delay,
-                        "cancelled" if stopped else "end",
+                        "cancelled" if i in cut else "end",
                     )
                     for i in texts
-                    if stopped or n + 1 == len(words[i])
+                    if i in cut or n + 1 == len(words[i])
                 }
                 yield Step(texts, ended)
-                if stopped:
+                live = live - set(ended)
+                if not live:
                     return
         finally:
             self._running -= 1

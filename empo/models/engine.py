@@ -7,7 +7,7 @@ LoRA over one base), `echo` (no weights; for tests and for trying the page).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,6 +38,19 @@ class Step:
     replies: Mapping[int, Reply] = field(default_factory=dict)
 
 
+class Stop(threading.Event):
+    """A `cancel` that can also end rows on their own: those in `rows`, which may grow meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: set[int] = set()
+
+
+def ended_rows(cancel: threading.Event | None) -> Collection[int]:
+    """The rows that `cancel` ends on their own by now."""
+    return cancel.rows if isinstance(cancel, Stop) else ()
+
+
 class Engine(Protocol):
     """A loaded stack. Thread-safe: requests of several threads wait for each other in order."""
 
@@ -49,8 +62,9 @@ class Engine(Protocol):
         """Answer all `rows` in one batch; every row ends with a `Reply` in some step.
 
         Setting `cancel`, or closing the iterator, stops the work within two tokens; with `cancel`
-        the replies so far still come, `stopped_by="cancelled"`. The concatenated texts of a row
-        equal the text of its reply.
+        the replies so far still come, `stopped_by="cancelled"`; a `Stop` may end single rows in the
+        same way, which then cost no more. The concatenated texts of a row equal the text of its
+        reply.
 
         Raises:
             UsageError: no rows, an empty message, an unknown adapter, a message that cannot fit.

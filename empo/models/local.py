@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from empo.errors import Busy, EmpoError, UsageError
 from empo.models.decoding import Decoder
-from empo.models.engine import Row, Step
+from empo.models.engine import Row, Step, ended_rows
 from empo.models.stacks import Stack
 from empo.sampling import check_sampling
 from empo.types import Quantisation
@@ -24,8 +24,8 @@ class _Job:
     closed: threading.Event = field(default_factory=threading.Event)
     out: queue.SimpleQueue[Step | BaseException | None] = field(default_factory=queue.SimpleQueue)
 
-    def stopped(self) -> bool:
-        return self.cancel.is_set() or self.closed.is_set()
+    def stopped(self, row: int) -> bool:
+        return self.cancel.is_set() or self.closed.is_set() or row in ended_rows(self.cancel)
 
 
 class LocalEngine:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from empo.errors import StackError, UsageError
+from empo.models.dial import dial_ends, dial_position, dialled
 from empo.prompts import PROMPT_NAMES
 from empo.settings import ASSETS, ROOT
 from empo.types import ModelSpec, Quantisation, Stage
@@ -50,7 +51,7 @@ class Stack:
     about: str = ""
 
     def model(self, name: str) -> ModelSpec:
-        """The voice called `name`.
+        """The voice called `name`, which may be a place on the dial (empo/models/dial.py).
 
         Raises:
             UsageError: the stack has none.
@@ -58,6 +59,9 @@ class Stack:
         for spec in self.models:
             if spec.name == name:
                 return spec
+        ends, position = dial_ends(self.models), dial_position(name)
+        if ends and position is not None:
+            return dialled(ends, position)
         known = ", ".join(spec.name for spec in self.models)
         raise UsageError(f"The stack {self.name} has no model “{name}”; it has {known}.")
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from empo.errors import UsageError
-from empo.models.engine import Row, Step
+from empo.models.engine import Row, Step, ended_rows
 from empo.models.stacks import Stack
 from empo.sampling import check_sampling
 from empo.types import Quantisation, Reply
@@ -28,12 +28,15 @@ PER_TOKEN = 0.08  # seconds for one forward pass of a 7B model in nf4 with three
 LONGEST = 120  # seconds; a visitor's daily share is about two minutes
 
 
+T = TypeVar("T")
+
+
 class Decoding(Protocol):
     """What answers rows on the device, without threads: `empo.models.decoding.Decoder`."""
 
     device: Any
 
-    def decode(self, rows: Sequence[Row], stopped: Callable[[], bool]) -> Iterator[Step]: ...
+    def decode(self, rows: Sequence[Row], stopped: Callable[[int], bool]) -> Iterator[Step]: ...
 
 
 def duration(rows: Sequence[Row]) -> int:
@@ -55,7 +58,7 @@ class ZeroEngine:
         self._lock = threading.Lock()
 
         def answer(rows: tuple[Row, ...]) -> Iterator[Step]:
-            yield from decoder.decode(rows, lambda: False)
+            yield from decoder.decode(rows, lambda row: False)
 
         self._answer = gpu(duration=duration)(answer)
 
@@ -89,12 +92,16 @@ class ZeroEngine:
 def _until_stopped(
     rows: Sequence[Row], steps: Iterator[Step], cancel: threading.Event
 ) -> Iterator[Step]:
-    """`steps`, until `cancel`: then every unfinished row ends as cancelled with what it had."""
+    """`steps`, until `cancel`: then every unfinished row ends as cancelled with what it had.
+
+    A row that is ended on its own goes on in the worker, which cannot be told; it is not passed on.
+    """
     start, first = time.monotonic(), 0.0
     texts = [""] * len(rows)
     tokens = [0] * len(rows)
     live = set(range(len(rows)))
     for step in steps:
+        step = Step(_only(step.texts, live), _only(step.replies, live))
         for row, text in step.texts.items():
             texts[row] += text
             tokens[row] += 1
@@ -102,12 +109,21 @@ def _until_stopped(
         now = time.monotonic() - start
         first = first or now
         yield step
-        if cancel.is_set() and live:
-            ended = {
-                i: Reply(rows[i].model, texts[i], tokens[i], now, first, "cancelled") for i in live
-            }
-            yield Step({}, ended)
+        if stopped := live if cancel.is_set() else live & set(ended_rows(cancel)):
+            yield Step(
+                {},
+                {
+                    i: Reply(rows[i].model, texts[i], tokens[i], now, first, "cancelled")
+                    for i in stopped
+                },
+            )
+            live = live - stopped
+        if not live:
             return
+
+
+def _only(found: Mapping[int, T], rows: set[int]) -> dict[int, T]:
+    return {row: value for row, value in found.items() if row in rows}
 
 
 def load_zero_engine(

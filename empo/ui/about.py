@@ -21,11 +21,17 @@ the same settings and the same seed.
 The method is that of *EmPO: Emotion Grounding for Empathetic Response Generation through Preference
 Optimization* (Sotolar, Formanek, Debnath, Lahnala, Welch, Flek; arXiv 2406.19071).
 
-## What the chart shows
+- **Dial**: a blend of the weights of SFT and DPO, as far between them (or beyond DPO) as you set
+  it over its column. It was never trained at that place: it shows what lies on the way.
 
-*Valence*, how pleasant or unpleasant the words are, by VADER (Hutto and Gilbert 2014), a word list
-made for English. It does not understand irony or context, and gives most texts in other languages
-no value at all: then the chart has a gap, *not measured*. More pleasant is not more empathetic.
+## What the charts show
+
+*Empathy*, the three mechanisms of EPITOME (Sharma et al. 2020), read by a small encoder that
+learnt from online support threads. *Valence*, how pleasant or unpleasant the words are, by VADER
+(Hutto and Gilbert 2014), a word list made for English; *arousal*, how calm or excited, where the
+NRC VAD lexicon (Mohammad 2018) has been fetched. Word lists do not understand irony or context, and
+give most texts in other languages no value at all: then the chart has a gap, *not measured*. More
+pleasant, or more of a mechanism, is not more empathetic, and one reply proves little.
 
 ## Limits
 
@@ -37,7 +43,8 @@ show the *differences* that training makes, not what a good listener is. English
 
 Compare stores nothing on the server. Your conversation lives in the memory of your session (gone an
 hour after you leave) and in this browser tab, so that a reload does not lose it; it ends with the
-tab. Downloads are made in your browser.
+tab. Downloads are made in your browser. One cookie with a random name lets a vote be counted once;
+it says nothing else about you, and no address is kept.
 
 ## Data and licences
 

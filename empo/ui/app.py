@@ -18,17 +18,22 @@ from empo.models.fingerprint import short_hashes
 from empo.models.inventory import choose_stack
 from empo.models.stacks import Stack
 from empo.scoring.scorer import load_scorer
+from empo.scoring.valence import ValenceMeter
 from empo.settings import Settings, settings
 from empo.types import QUANTISATIONS, Quantisation
 from empo.ui.about import about
 from empo.ui.compare_events import wire
 from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
+from empo.ui.door import Door
 from empo.ui.handlers import Handlers
 from empo.ui.headers import Guard
+from empo.ui.kept_page import KeptPage
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
+from empo.ui.owner import Gate
 from empo.ui.services import EngineHolder, Report, Services
+from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
 from empo.ui.theme import head, theme
 from empo.ui.view import Cast
@@ -58,6 +63,7 @@ def build(services: Services) -> gr.Blocks:
                 wire(compare)
             with gr.Tab("About", id="about"):
                 gr.Markdown(about(services.stack), elem_id="about")
+        sign_in(services.settings)
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
         keep_true(page, services, top, compare.panel.facts)
         _open_tab(page, tabs)
@@ -177,6 +183,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
             f"There are no recorded replies in {options.replies}; get them with "
             "python -m empo fetch replies."
         )
+    ValenceMeter.from_settings()  # a lexicon that cannot be read is said now, not turn by turn
     services = services_for(
         options.stack, options.quantisation, options.engine, config, options.replies
     )
@@ -185,6 +192,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
         services.holder.load_here()
     else:
         services.holder.start()
+    gate = Gate(config, options.host, options.port)
     page.launch(
         server_name=options.host,
         server_port=options.port,
@@ -199,14 +207,32 @@ def serve(argv: Sequence[str] | None = None) -> None:
         show_error=False,
         footer_links=[],
         max_file_size="1mb",
-        app_kwargs={"middleware": [Middleware(Guard)]},
+        app_kwargs={
+            # The page itself, once kept, is for everybody: who may do what is asked before it.
+            "middleware": [Middleware(Guard), Middleware(Door, gate=gate), Middleware(KeptPage)]
+        },
         max_threads=services.line.limit + 24,
         quiet=True,
         prevent_thread_lock=True,
     )
-    shown = "localhost" if options.host in ("0.0.0.0", "127.0.0.1", "::") else options.host
-    print(f"EmPO Space is at http://{shown}:{options.port}", flush=True)
+    _announce(gate, options.host, options.port)
     page.block_thread()
+
+
+def _announce(gate: Gate, host: str, port: int) -> None:
+    """Print the address, and how its owner opens it; again whenever a token has been used."""
+    local = host in ("0.0.0.0", "127.0.0.1", "::", "::1")
+    shown = "localhost" if local else f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{port}"
+    print(f"EmPO Space is at {address}", flush=True)
+
+    def say(token: str) -> None:
+        who = "Through a proxy, its" if gate.implied else "Its"
+        print(f"{who} owner opens it once at {address}/?token={token}", flush=True)
+
+    gate.announce = say
+    if gate.token:
+        say(gate.token)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from empo.models.dial import dial_position
 from empo.types import Stage
 
 USER = "#4A453F"
@@ -14,6 +15,7 @@ _STAGES: dict[str, str] = {
     "human": "#8C8279",
 }
 _FURTHER = ("#CC79A7", "#56B4E9", "#D55E00")
+NO_MODEL = "#8C8279"
 
 
 def colours(models: Iterable[tuple[str, Stage]]) -> dict[str, str]:
@@ -31,3 +33,16 @@ def colours(models: Iterable[tuple[str, Stage]]) -> dict[str, str]:
         found[name] = colour
         taken.add(colour)
     return found
+
+
+def dial_colour(name: str, taken: Collection[str] = ()) -> str | None:
+    """The colour of a place on the dial, of those that are left; None where `name` is no dial.
+
+    It depends on the place alone, so that it stays over a conversation: one colour each from 0 to
+    below 0.5, to below 1, and from there on.
+    """
+    position = dial_position(name)
+    if position is None:
+        return None
+    free = [colour for colour in _FURTHER if colour not in taken] or list(_FURTHER)
+    return free[min(int(position * 2), 2) % len(free)]

@@ -4,11 +4,12 @@ first page, so one event serves several buttons and its target says which.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import EventListener
 
 from empo.conversation import Conversation
 from empo.types import Sampling
@@ -18,6 +19,7 @@ from empo.ui.keep import COPY, as_file
 from empo.ui.share import address
 from empo.ui.share import link as share_link
 from empo.ui.share import read as read_shared
+from empo.ui.sweep import Sweeps
 
 Columns = tuple[str, ...]
 Updates = dict[Component, Any]
@@ -46,8 +48,9 @@ class _Events:
             (tab.box, screen.box),
             (tab.conversation, screen.conversation),
             (tab.columns, screen.columns),
+            (tab.panel.sweep, screen.sweep),
         ):
-            if value is not None:
+            if component is not None and value is not None:
                 found[component] = value
         return found
 
@@ -62,12 +65,13 @@ class _Asking(_Events):
             "concurrency_limit": self.handlers.services.line.limit + 1,
             "concurrency_id": "turns",
         }
-        buttons = [tab.go.click, tab.box.submit, tab.again.click]
-        gr.on(buttons, self.run, tab.inputs, tab.outputs, **pool)
-        for trigger in (tab.chips.pick, tab.stage.edit):  # custom events are not for gr.on
-            trigger(self.run, tab.inputs, tab.outputs, **pool)
-        tab.stop.click(self.stop, **AT_ONCE)
-        tab.stage.halt(self.halt, **AT_ONCE)
+        asking = [tab.go.click, tab.box.submit, tab.again.click]
+        asking += [custom(tab.chips, "pick"), custom(tab.stage, "edit")]
+        if tab.panel.sweep:
+            asking.append(custom(tab.panel.sweep, "sweep"))
+        gr.on(asking, self.run, tab.inputs, tab.outputs, **pool)
+        halting = [tab.stop.click, custom(tab.stage, "halt")]
+        gr.on(halting, self.halt, None, None, **AT_ONCE, trigger_mode="multiple")
 
     def run(
         self,
@@ -95,17 +99,17 @@ class _Asking(_Events):
             return self.handlers.send(self.situation(_whole(event.at)), asked)
         if _from(event, self.tab.stage):
             return self.handlers.edit(_whole(event.id), str(event.text), asked)
+        if self.tab.panel.sweep and _from(event, self.tab.panel.sweep):
+            return Sweeps(self.handlers).run(box, _data(event).get("beyond") is True, asked)
         return self.handlers.send(box, asked)
 
     def situation(self, at: int) -> str:
         known = self.tab.situations
         return known[at].text if 0 <= at < len(known) else ""
 
-    def stop(self, request: gr.Request) -> None:
-        self.handlers.services.running.stop(_session(request))
-
     def halt(self, event: gr.EventData, request: gr.Request) -> None:
-        self.handlers.services.running.stop(_session(request), _whole(event.column))
+        column = _whole(event.column) if _from(event, self.tab.stage) else None
+        self.handlers.services.running.stop(_session(request), column)
 
 
 class _Moving(_Events):
@@ -114,9 +118,11 @@ class _Moving(_Events):
     def wire(self) -> None:
         tab = self.tab
         inputs = [tab.replay.found, tab.conversation, tab.columns]
-        buttons = [tab.undo.click, tab.new.click, tab.replay.back.click, tab.replay.found.input]
-        gr.on(buttons, self.run, inputs, tab.outputs, **QUIET, concurrency_limit=None)
-        tab.stage.move(self.run, inputs, tab.outputs, **QUIET, concurrency_limit=None)
+        moving = [tab.undo.click, tab.new.click, tab.replay.back.click, tab.replay.found.input]
+        moving.append(custom(tab.stage, "move"))
+        # The last one waits instead of being dropped: a dial may move on while it is answered.
+        last = {"trigger_mode": "always_last", "concurrency_limit": None}
+        gr.on(moving, self.run, inputs, tab.outputs, **QUIET, **last)
         fields = [*tab.panel.settings, tab.stage, tab.box, tab.columns]
         tab.stage.opened(self.opened, None, fields, **AT_ONCE)
 
@@ -140,7 +146,7 @@ class _Moving(_Events):
         if _from(event, tab.replay.found):
             return handlers.replay(_whole(number), asked)
         if _from(event, tab.stage):
-            return self.moved(event._data if isinstance(event._data, dict) else {}, asked)
+            return self.moved(_data(event), asked)
         return handlers.live(asked)
 
     def moved(self, data: dict[str, Any], asked: Asked) -> Screen:
@@ -227,9 +233,21 @@ def as_sampling(
     )
 
 
+def custom(component: gr.HTML, name: str) -> Callable[..., Any]:
+    """An event of the component's own script, as `gr.on` takes it beside the ordinary ones."""
+    listener = EventListener(name).listener
+    listener.__self__ = component  # a component's own events carry this, too
+    return listener
+
+
 def _from(event: gr.EventData, component: Component) -> bool:
     # By elem_id: a component that was updated in a session is another object, with another _id.
     return getattr(event.target, "elem_id", None) == component.elem_id
+
+
+def _data(event: gr.EventData) -> dict[str, Any]:
+    """What a component's own script sent with its event."""
+    return event._data if isinstance(event._data, dict) else {}
 
 
 def _whole(value: object) -> int:

@@ -89,11 +89,5 @@ class CompareTab:
     @property
     def outputs(self) -> list[Component]:
         """What a screen may change."""
-        return [
-            self.stage,
-            self.chart,
-            self.box,
-            self.conversation,
-            self.columns,
-            self.recorded,
-        ]
+        known = [self.stage, self.chart, self.box, self.conversation, self.columns, self.recorded]
+        return [*known, self.panel.sweep] if self.panel.sweep else known

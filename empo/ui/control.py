@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from empo.errors import Busy
+from empo.models.engine import Stop
 
 
 class Control:
     """A running turn. `cancel` stops all voices; `stopped` are columns stopped on their own."""
 
     def __init__(self) -> None:
-        self.cancel = threading.Event()
-        self.stopped: set[int] = set()
+        self.cancel = Stop()
+
+    @property
+    def stopped(self) -> set[int]:
+        return self.cancel.rows
 
 
 class Running:

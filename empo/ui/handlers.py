@@ -7,7 +7,7 @@ None stay as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +41,7 @@ class Screen:
     conversation: Conversation | None = None
     columns: tuple[str, ...] | None = None
     recorded: Conversation | None = None  # shown in place of the live conversation
+    sweep: dict[str, Any] | None = None  # what the sweep's panel shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,20 @@ class Asked:
     sampling: Sampling
     prompt: str
     session: str
+
+
+def guarded(steps: Iterator[Screen], failed: Callable[[str], Screen]) -> Iterator[Screen]:
+    """`steps`; where something goes wrong, `failed` of one sentence instead of what is left."""
+    try:
+        yield from steps
+        return
+    except EmpoError as error:
+        notice = str(error)
+    except Exception:
+        # A mistake of ours: it goes to the log whole, and the page must not hang on it.
+        logging.getLogger(__name__).exception("a turn failed")
+        notice = "Something went wrong here, and your message is back in its box: try again."
+    yield failed(notice)
 
 
 class Handlers:
@@ -69,11 +84,15 @@ class Handlers:
         columns: Sequence[str],
         notice: str = "",
         running: bool = False,
+        also: str = "",
     ) -> dict[str, Any]:
-        """The columns' view; the opening example where nothing was said yet."""
+        """The columns' view; the opening example where nothing was said yet.
+
+        `also`: a message that is answered beside the conversation.
+        """
         example = conversation is None and self.opening is not None
         shown = conversation or (self.opening if example else None) or Conversation()
-        care = not example and any(points_to_danger(e.message) for e in shown.path())
+        said = [also] if example else [also, *(e.message for e in shown.path())]
         return view(
             self.cast,
             columns,
@@ -81,14 +100,14 @@ class Handlers:
             running=running,
             notice=notice,
             example=example,
-            care=care,
+            care=any(map(points_to_danger, said)),
             listener=self.services.scorer.listener,
         )
 
     def chart(self, conversation: Conversation | None) -> str:
         shown = self.opening if conversation is None else conversation
         path = shown.path() if shown else ()
-        return live_charts(path, self.cast.colours, self.services.scorer.listener)
+        return live_charts(path, self.cast.palette(path), self.services.scorer.listener)
 
     def _still(self, conversation: Conversation | None, asked: Asked, notice: str = "") -> Screen:
         return Screen(
@@ -127,29 +146,24 @@ class Handlers:
 
     def _guarded(self, text: str, start: Conversation, asked: Asked) -> Iterator[Screen]:
         """A turn; a problem becomes one sentence, and the message goes back into its box."""
-        try:
-            yield from self._turn(check_message(text), start, asked)
-            return
-        except EmpoError as error:
-            notice = str(error)
-        except Exception:
-            # A mistake of ours: it goes to the log whole, and the page must not hang on it.
-            logging.getLogger(__name__).exception("a turn failed")
-            notice = "Something went wrong here, and your message is back in its box: try again."
-        kept = text if len(text) <= talk.MAX_CHARACTERS else ""
-        shown = self.show(asked.conversation, asked.columns, notice)
-        yield Screen(shown, self.chart(asked.conversation), kept)
+
+        def failed(notice: str) -> Screen:
+            kept = text if len(text) <= talk.MAX_CHARACTERS else ""
+            shown = self.show(asked.conversation, asked.columns, notice)
+            return Screen(shown, self.chart(asked.conversation), kept)
+
+        yield from guarded(self._turn(text, start, asked), failed)
 
     def _turn(self, text: str, start: Conversation, asked: Asked) -> Iterator[Screen]:
-        columns = asked.columns
+        columns, text = asked.columns, check_message(text)
         specs = self.cast.specs(columns)
         sampling = check_sampling(asked.sampling)
-        hashes = [self.cast.hashes.get(name, "") for name in columns]
+        hashes = [self.cast.hash_of(spec) for spec in specs]
         services = self.services
         with services.running.turn(asked.session) as control, services.line.place() as place:
             now, histories = talk.say(start, text, specs, sampling, asked.prompt, hashes)
             yield Screen(self.show(now, columns, "", True), self.chart(now), "")
-            for notice in self._waits(place, control):
+            for notice in self.waits(place, control):
                 yield Screen(self.show(now, columns, notice, True))
             if not control.cancel.is_set():
                 engine = services.holder.engine
@@ -159,7 +173,7 @@ class Handlers:
         now = scored(talk.settled(now), services.scorer)
         yield Screen(self.show(now, columns), self.chart(now), conversation=now)
 
-    def _waits(self, place: Place, control: Control) -> Iterator[str]:
+    def waits(self, place: Place, control: Control) -> Iterator[str]:
         """One sentence each time what is being waited for changes; ends when it is our turn."""
         holder, last = self.services.holder, ""
         while not control.cancel.is_set():
@@ -220,8 +234,9 @@ class Handlers:
         cast = self.recorded_cast if recorded else self.cast
         shown = recorded or asked.conversation or self.opening or Conversation()
         facts = self.facts(cast, "" if recorded else link)
-        return file_name(kind, shown.path()), transcript(
-            kind, shown, facts, cast.colours, self.services.scorer.listener
+        path = shown.path()
+        return file_name(kind, path), transcript(
+            kind, shown, facts, cast.palette(path), self.services.scorer.listener
         )
 
     def facts(self, cast: Cast, link: str = "") -> Facts:
@@ -245,7 +260,7 @@ class Handlers:
 
     def new(self, asked: Asked) -> Screen:
         """An empty conversation."""
-        return replace(self._still(Conversation(), asked), box="")
+        return replace(self._still(Conversation(), asked), box="", sweep={})
 
     def follow(self, number: int, column: int, asked: Asked) -> Screen:
         """Go on from one reply: it becomes everybody's history."""

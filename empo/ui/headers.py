@@ -10,6 +10,7 @@ from typing import Any
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 4_000_000  # bytes; a whole conversation kept over a reload is far smaller
 # Gradio needs inline scripts and styles, and builds functions from text (gr.HTML).
@@ -32,7 +33,7 @@ HEADERS = (
 class Guard:
     """Adds the headers to every answer and refuses requests that are too large (413)."""
 
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, app: App) -> None:
         self.app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

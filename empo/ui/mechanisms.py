@@ -53,6 +53,7 @@ def gauges(scores: Scores | None, done: bool, listener: Listener | None) -> list
     """What the three gauges under a reply show; `share` and `tick` are 0..1 of the strongest.
 
     `share` None is not measured, or, while the reply is written, not yet (then `word` is empty).
+    The page puts `CAUTION` behind every `tip`.
     """
     return [_gauge(name, scores, done, listener) for name in MECHANISMS]
 
@@ -78,7 +79,7 @@ def _gauge(
         "word": word,
         "share": None if score is None else round(score.expected / STRONGEST, 3),
         "tick": None if tick is None else round(tick / STRONGEST, 3),
-        "tip": f"{tip} {CAUTION}",
+        "tip": tip,
     }
 
 

@@ -46,7 +46,7 @@ def make(engine: Engine, cast: Cast, scorer: LiveScorer | None = None) -> Conver
     conversation = Conversation()
     specs = cast.stack.models
     sampling = starting_sampling(cast.stack)
-    hashes = [cast.hashes.get(spec.name, "") for spec in specs]
+    hashes = [cast.hash_of(spec) for spec in specs]
     for message in MESSAGES:
         conversation, asked = say(
             conversation, check_message(message), specs, sampling, cast.stack.prompt, hashes

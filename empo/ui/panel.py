@@ -7,18 +7,24 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.components import Component
 
+from empo.models.dial import dial_ends
 from empo.models.stacks import Stack
 from empo.prompts import AS_PUBLISHED, PROMPT_NAMES, PROMPTS
 from empo.sampling import LIMITS
 from empo.ui.share import starting_sampling
+from empo.ui.sweep_panel import sweep_panel
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The settings in the order that `compare_tab` reads them, and the facts below them."""
+    """The settings in the order that `compare_tab` reads them, and the facts below them.
+
+    `sweep` is None where the stack has no alignment dial.
+    """
 
     settings: tuple[Component, ...]
     facts: gr.Markdown
+    sweep: gr.HTML | None
 
 
 def prompt_text(name: str) -> str:
@@ -33,7 +39,10 @@ def prompt_text(name: str) -> str:
 def panel(stack: Stack) -> Panel:
     """Build the settings inside the current Blocks."""
     d = starting_sampling(stack)
-    with gr.Accordion("More: sampling, seed, prompt, models", open=False, elem_id="more"):
+    dial = dial_ends(stack.models) is not None
+    title = f"More: {'sweep, ' if dial else ''}sampling, seed, prompt, models"
+    with gr.Accordion(title, open=False, elem_id="more"):
+        sweep = sweep_panel() if dial else None
         with gr.Row():
             temperature = _slider(
                 "temperature", "Temperature", d.temperature, 0.05, "0: always the likeliest word"
@@ -79,7 +88,7 @@ def panel(stack: Stack) -> Panel:
             prompt_text, prompt, wording, show_progress="hidden", api_visibility="private"
         )
         facts = gr.Markdown(elem_id="facts")
-    return Panel((temperature, top_p, penalty, tokens, seed, prompt), facts)
+    return Panel((temperature, top_p, penalty, tokens, seed, prompt), facts, sweep)
 
 
 def _slider(

@@ -60,8 +60,8 @@ def read(query: Mapping[str, str], stack: Stack) -> Shared | None:
     known = {"models", "prompt", "say", *_NAMES.values()}
     if not known & set(query):
         return None
-    names = {model.name for model in stack.models}
-    columns = tuple(name for name in query.get("models", "").split(",") if name in names)
+    asked = (_model(name, stack) for name in query.get("models", "").split(","))
+    columns = tuple(name for name in asked if name)
     prompt = query.get("prompt", "")
     return Shared(
         columns[:MAX_COLUMNS] or tuple(model.name for model in stack.models)[:3],
@@ -82,6 +82,14 @@ def _sampling(query: Mapping[str, str], start: Sampling) -> Sampling:
         if value in LIMITS[field.name]:
             found[field.name] = value
     return replace(start, **found)
+
+
+def _model(name: str, stack: Stack) -> str:
+    """`name` as the stack has it, a place on its dial included; "" where it has not."""
+    try:
+        return stack.model(name).name
+    except UsageError:
+        return ""
 
 
 def _message(text: str) -> str:

@@ -11,7 +11,7 @@ from empo.conversation import Answer, Conversation, Exchange, with_exchange
 from empo.errors import EmpoError
 from empo.models.engine import Engine, Step
 from empo.scoring.scorer import Pair
-from empo.scoring.valence import valence
+from empo.scoring.valence import vader, valence
 from empo.types import ModelSpec, Reply, Scores, Turn, Valence
 from empo.ui.control import Control
 
@@ -112,8 +112,8 @@ def scored(
 
 
 def measured(text: str) -> Valence:
-    """Valence of `text`; not measured where measuring fails: the reply is shown all the same."""
+    """Valence of `text`: by VADER alone where the lexicon that was named cannot be read."""
     try:
         return valence(text)
     except EmpoError:
-        return Valence()
+        return Valence(vader(text))

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from empo.conversation import Answer, Conversation, Exchange, to_data
+from empo.errors import UsageError
+from empo.models.dial import FARTHEST, STEP, USUAL, dial_ends, dial_position
 from empo.models.stacks import Stack
 from empo.scoring.card import Listener
 from empo.types import ModelSpec
-from empo.ui.colours import colours
-from empo.ui.mechanisms import gauges, segments
+from empo.ui.colours import NO_MODEL, colours, dial_colour
+from empo.ui.mechanisms import CAUTION, gauges, segments
 
 STOPPED = {
     "end": "ended by itself",
@@ -35,19 +37,56 @@ class Cast:
     def colours(self) -> dict[str, str]:
         return colours((m.name, m.stage) for m in self.stack.models)
 
-    def models(self) -> list[dict[str, str]]:
-        tints = self.colours
-        return [
-            {
-                "model": m.name,
-                "label": m.label,
-                "plain": m.plain,
-                "note": m.note,
-                "colour": tints[m.name],
-                "hash": self.hashes.get(m.name, ""),
-            }
-            for m in self.stack.models
-        ]
+    @property
+    def ends(self) -> tuple[ModelSpec, ModelSpec] | None:
+        """What the alignment dial turns between; None where the stack has no dial."""
+        return dial_ends(self.stack.models)
+
+    def palette(self, path: Sequence[Exchange]) -> dict[str, str]:
+        """The stack's colours and those of every place on the dial that answered in `path`."""
+        found = self.colours
+        taken = tuple(found.values())
+        for name in {answer.model for exchange in path for answer in exchange.answers}:
+            if colour := dial_colour(name, taken):
+                found[name] = colour
+        return found
+
+    def colour(self, name: str) -> str:
+        known = self.colours
+        return known.get(name) or dial_colour(name, tuple(known.values())) or NO_MODEL
+
+    def hash_of(self, spec: ModelSpec) -> str:
+        """The short hash of the adapter that answers as `spec`; of a blend, of both ends."""
+        parts = [spec]
+        if spec.stage == "blend" and self.ends and dial_position(spec.name) is not None:
+            parts = [end for end in self.ends if set(end.adapters) & set(spec.adapters)]
+        return " + ".join(found for part in parts if (found := self.hashes.get(part.name)))
+
+    def heads(self, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """What stands over each column."""
+        return [self._head(name) for name in columns]
+
+    def _head(self, name: str) -> dict[str, Any]:
+        try:
+            spec = self.stack.model(name)
+        except UsageError:
+            spec = self.stack.models[0]  # the sentence that says so stands below the columns
+        return {
+            "model": spec.name,
+            "label": spec.label,
+            "plain": spec.plain,
+            "note": spec.note,
+            "colour": self.colour(spec.name),
+            "hash": self.hash_of(spec),
+            "dial": dial_position(spec.name),
+        }
+
+    def dial(self) -> dict[str, Any] | None:
+        """The dial's range and the labels of its ends."""
+        if self.ends is None:
+            return None
+        ends = [end.label for end in self.ends]
+        return {"usual": USUAL, "farthest": FARTHEST, "step": STEP, "ends": ends}
 
     def specs(self, columns: Sequence[str]) -> tuple[ModelSpec, ...]:
         """Raises UsageError where the stack has no such model."""
@@ -74,8 +113,11 @@ def view(
     """
     path = conversation.path()
     return {
-        "models": cast.models(),
+        "models": [{"model": m.name, "label": m.label} for m in cast.stack.models],
+        "heads": cast.heads(columns),
+        "dial": None if fixed else cast.dial(),
         "columns": list(columns),
+        "caution": f"{CAUTION} The listener: {listener.source}." if listener else CAUTION,
         "turns": [_turn(cast, conversation, exchange, listener) for exchange in path],
         "follow": _follow(conversation, path),
         "running": running,
@@ -120,7 +162,7 @@ def _answer(cast: Cast, answer: Answer, listener: Listener | None) -> dict[str, 
         "label": answer.label,
         "plain": answer.plain,
         "hash": answer.adapter,
-        "colour": cast.colours.get(answer.model, "#8C8279"),
+        "colour": cast.colour(answer.model),
         "text": answer.text,
         "done": answer.reply is not None,
         "foot": foot(answer),

@@ -62,7 +62,7 @@ def ways(tokens: int) -> dict[str, Callable[[], object]]:
     fixed = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False}
 
     def run(chosen: list[Row]) -> None:
-        for _ in decoder.decode(chosen, lambda: False):
+        for _ in decoder.decode(chosen, lambda row: False):
             pass
 
     def generate(batch: int, **more) -> None:
