@@ -42,7 +42,10 @@ def vote_for_ever(url: str, out: int) -> None:
                 store.vote(token, voter, Ballot("a"))
             except Busy:  # a slow machine
                 continue
-            os.write(out, f"{battle.id}\n".encode())
+            try:
+                os.write(out, f"{battle.id}\n".encode())
+            except OSError:  # nobody is there any more to kill it
+                os._exit(1)
 
     for i in range(4):
         threading.Thread(target=one, args=(f"anon:{i}",), daemon=True).start()
