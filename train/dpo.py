@@ -1,6 +1,6 @@
 """Preference training: python -m train.dpo --recipe nano-dpo [--set key=value …] [--run FOLDER]
 
-DPO from the recipe's `start` adapter, which is also the frozen reference, on emotion-grounded
+DPO from the recipe's `start` adapter, which is also the frozen reference, on preference
 pairs made of EmpatheticDialogues' training split; watches pairs of the validation split, and saves
 the adapter, which sits on the base alone. The test split is not read. `--run` is where trainer
 state goes (default: a temporary folder).
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from empo.data.dialogues import load_split
 from empo.data.preferences import conversational
 from empo.errors import EmpoError
-from empo.pairs import paper_pairs
+from empo.pairs import make_pairs
 from empo.settings import settings
 from empo.types import PreferencePair
 from train.adapters import load_base, load_start, save_adapter
@@ -48,9 +48,10 @@ def build(recipe: DpoRecipe, folder: str) -> DPOTrainer:
 
     data = settings().data_dir
     seed = recipe.seed
-    pairs = paper_pairs(load_split(data, "train"), seed, recipe.draws)
+    pairs = make_pairs(load_split(data, "train"), recipe.strategy, seed, recipe.draws)
     train = as_rows(sample(pairs, recipe.limit, seed))
-    watched = sample(paper_pairs(load_split(data, "valid"), seed), recipe.valid, seed)
+    watched = make_pairs(load_split(data, "valid"), recipe.strategy, seed)
+    watched = sample(watched, recipe.valid, seed)
     base, tokenizer = load_base(recipe.base)
     config = DPOConfig(
         **common(recipe, len(train), folder),

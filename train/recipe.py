@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from empo.data.strategies import PRESETS
 from empo.errors import UsageError
 from empo.settings import ROOT
 
@@ -75,12 +76,14 @@ class SftRecipe(Recipe):
 class DpoRecipe(Recipe):
     """DPO from the adapter `start`, which is also the frozen reference.
 
-    `draws`: rejected replies for each dialogue; `beta` as in Rafailov et al. 2023, eq. 7;
+    `strategy`: how pairs are made of the dialogues (`empo.data.strategies`); `draws`: rejected
+    replies for each dialogue; `beta` as in Rafailov et al. 2023, eq. 7;
     `sft_weight`: how much of the chosen replies' cross-entropy is added to the loss.
     """
 
     kind: Literal["dpo"]
     start: str
+    strategy: Literal[PRESETS] = "paper"
     draws: Count = 1
     beta: Positive = 0.1
     sft_weight: Annotated[float, Field(ge=0)] = 0.0

@@ -26,14 +26,17 @@ from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
 from empo.ui.door import Door
 from empo.ui.handlers import Handlers
-from empo.ui.headers import Guard
+from empo.ui.headers import MAX_UPLOAD, Guard
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
+from empo.ui.pair_desk import PairDesk
 from empo.ui.services import EngineHolder, Report, Services
 from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
 from empo.ui.theme import head, theme
+from empo.ui.train_events import TrainEvents
+from empo.ui.train_tab import TrainTab
 from empo.ui.view import Cast
 from empo.ui.waiting import Line
 
@@ -46,7 +49,7 @@ talk to a person: <a href="https://findahelpline.com" target="_blank"
 rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
-TABS = ("compare", "about")
+TABS = ("compare", "train", "about")
 
 
 def build(services: Services) -> gr.Blocks:
@@ -59,6 +62,9 @@ def build(services: Services) -> gr.Blocks:
                 cast = Cast(services.stack, services.hashes)
                 compare = CompareTab(Handlers(services, cast, read_opening()))
                 wire(compare)
+            with gr.Tab("Train", id="train") as train:
+                desk = PairDesk(services.settings.data_dir, services.scorer)
+                TrainEvents(TrainTab(desk)).wire(train.select)
             with gr.Tab("About", id="about"):
                 gr.Markdown(about(services.stack), elem_id="about")
         sign_in(services.settings)
@@ -203,7 +209,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
         enable_monitoring=False,
         show_error=False,
         footer_links=[],
-        max_file_size="1mb",
+        max_file_size=f"{MAX_UPLOAD // 1_000_000}mb",
         app_kwargs={"middleware": [Middleware(Guard), Middleware(Door, gate=gate)]},
         max_threads=services.line.limit + 24,
         quiet=True,
