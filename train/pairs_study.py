@@ -1,7 +1,7 @@
 """What each kind of pairs teaches: python -m train.pairs_study [--budget N] [--pairs N] [--json]
 
-Trains one DPO adapter a strategy (recipe nano-dpo, --budget pairs each, same seed) and tests each on
-held-out pairs of every strategy, made of the test split, which no training reads: how often the
+Trains one DPO adapter a strategy (recipe nano-dpo, --budget pairs each, same seed) and tests each
+on held-out pairs of every strategy, made of the test split, which no training reads: how often the
 reward log π − log π_sft is higher for the chosen reply, with 95 % intervals by dialogue. What needs
 no model (length, word overlap, a classifier of emotions) stands beside. Adapters go to --keep
 FOLDER, and one that lies there already is not trained again.

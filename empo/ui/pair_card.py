@@ -26,7 +26,7 @@ ORIGINS = {
 def card(pair: PreferencePair, at: int, total: int) -> str:
     """The card of `pair`, which is number `at` (from 0) of `total`."""
     turns = "".join(
-        f'<p class="turn {turn.role}"><b>{PLAIN[turn.role]}</b> {_text(turn.text)}</p>'
+        f'<p class="turn {turn.role}"><b>{PLAIN[turn.role]}</b>{_text(turn.text)}</p>'
         for turn in pair.prompt
     )
     return (

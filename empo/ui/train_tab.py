@@ -113,7 +113,7 @@ class TrainTab:
             )
             with gr.Row():
                 self.draws = gr.Slider(
-                    1, MAX_DRAWS, value=1, step=1, label="Rejected replies a dialogue"
+                    *(1, MAX_DRAWS), value=1, step=1, label="Rejected per message", min_width=200
                 )
                 self.seed = gr.Number(0, precision=0, label="Seed", min_width=100)
 
