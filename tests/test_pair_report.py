@@ -130,6 +130,11 @@ def test_the_table_and_the_sentence() -> None:
     )
 
 
+def test_one_pair_is_one_pair() -> None:
+    one = [pair(1, "a", "b", emotion=None, opposite=None)]
+    assert summary(report(one, NOBODY)) == "1 pair of 1 prompt and 1 rejected reply."
+
+
 def test_no_pair_is_no_report() -> None:
     with pytest.raises(ValueError, match="no pair"):
         report([], NOBODY)

@@ -109,10 +109,18 @@ def summary(report: Report) -> str:
     about = (
         "" if flips is None else f"; {100 * flips:.0f} % flip from pleasant to unpleasant or back"
     )
+    pairs = _counted(report["pairs"], "pair")
+    prompts = _counted(report["prompts"], "prompt")
     return (
-        f"{report['pairs']:,} pairs of {report['prompts']:,} prompts and "
-        f"{report['rejected_replies']:,} rejected replies{about}."
+        f"{pairs} of {prompts} and {_counted(report['rejected_replies'], 'rejected reply')}{about}."
     )
+
+
+def _counted(count: int, what: str) -> str:
+    """1 pair, 2 pairs, 2 rejected replies."""
+    if count == 1:
+        return f"1 {what}"
+    return f"{count:,} {what[:-1]}ies" if what.endswith("y") else f"{count:,} {what}s"
 
 
 def html_page(reports: Sequence[Report]) -> str:

@@ -120,7 +120,7 @@ class PairDesk:
         self._reports = _Kept[Choice, dict[str, Any]](24)
         self._sources = _Kept[Path, Source](2)
         self._baselines = _Kept[Path, Baselines](2)
-        self._working = threading.Lock()
+        self._working, self._fitting = threading.Lock(), threading.Lock()
 
     def has_ed(self) -> bool:
         """Whether EmpatheticDialogues' training split is on this machine."""
@@ -218,7 +218,7 @@ class PairDesk:
     def _fitted(self, choice: Choice) -> Baselines:
         """Fitted on another split: for an upload, on what the starter set is measured with."""
         path = STARTER if choice.source == UPLOAD else self._path(choice)
-        with self._working:
+        with self._fitting:
             kept = self._baselines.get(path)
             if kept is None or not kept.fitted_on:
                 source = Choice(OWN) if choice.source == UPLOAD else choice
