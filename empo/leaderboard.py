@@ -143,7 +143,8 @@ def ratings_report(votes: Votes, pool: str | None = None, pooled: bool = False) 
     """Everything the votes say, ready for JSON: None is *cannot be said*.
 
     `{"standings": [{"model", "rating", "low", "high", "wins", "losses", "ties", "votes"}],
-    "adjusted": [the same], "sentence", "warnings": [...], "votes", "voters", "pools": {name: n},
+    "adjusted": [the same], "sentence", "warnings": [...], "adjusted_warnings": [those of them that
+    are about the adjusted ratings alone], "votes", "voters", "pools": {name: n},
     "groups": [[model]], "effects": {"side" | "length": {"points", "low", "high"}}, "matrix",
     "pairs": [{"a", "b", "difference", "low", "high", "told_apart", "votes_needed"}],
     "flip": {"votes", "leader", "challenger"}, "both_bad", "position_bias", "voter_agreement",
@@ -165,6 +166,9 @@ def ratings_report(votes: Votes, pool: str | None = None, pooled: bool = False) 
         "adjusted": [asdict(row) for row in adjusted.standings],
         "sentence": sentence(votes, plain),
         "warnings": list(dict.fromkeys((*warnings, *plain.warnings, *adjusted.warnings))),
+        "adjusted_warnings": [
+            line for line in adjusted.warnings if line not in (*warnings, *plain.warnings)
+        ],
         "votes": len(votes),
         "voters": int(np.count_nonzero(np.bincount(votes.voter))),
         "pools": votes.pool_sizes(),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from empo.cli import main
+from tests.board_votes import traps
 
 
 @pytest.fixture
@@ -86,6 +87,25 @@ def test_pooling_warns(votes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = capsys.readouterr()
     assert done.err.startswith("Warning: 2 pools of unlike votes are taken together")
     assert json.loads(done.out)["votes"] == 70
+
+
+@pytest.mark.parametrize("name", traps())
+def test_every_trap_gives_sensible_output_or_one_sentence(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "votes.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in traps()[name]))
+    code = main(["ratings", "--votes", str(path)])
+    done = capsys.readouterr()
+    if name == "two pools":
+        assert (code, done.out, done.err.count("\n")) == (2, "", 1)
+        return
+    assert code == 0 and "95 % interval" in done.out and "nan" not in done.out
+    assert all(line.startswith("Warning: ") for line in done.err.splitlines())
+    assert main(["ratings", "--votes", str(path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert all(row["rating"] > 0 for row in report["standings"])
+    assert ("Voter anon:clicker votes for the left reply" in done.out) == (name == "always left")
 
 
 def test_agreement(ratings: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def wheel_chart(path: Sequence[Exchange]) -> str:
 
 def _picture(found: Sequence[Stop]) -> str:
     known = [stop for stop in found if stop.guesses]
-    parts = [_wheel(), _path(known), *(_dot(s, s is found[-1]) for s in known)]
+    parts = [wheel(), _path(known), *(_dot(s, s is found[-1]) for s in known)]
     if not known:
         parts.append(_text(SIZE / 2, SIZE / 2, "not measured", 13, MUTED))
     told = "; ".join(f"turn {stop.turn} {_guess(stop)}" for stop in found)
@@ -87,7 +87,8 @@ def _picture(found: Sequence[Stop]) -> str:
     )
 
 
-def _wheel() -> str:
+def wheel() -> str:
+    """The empty wheel: three rings, and the eight primary emotions around it."""
     middle = SIZE / 2
     rings = "".join(
         f'<circle cx="{middle}" cy="{middle}" r="{RADIUS * share:.1f}" fill="none" '
