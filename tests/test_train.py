@@ -14,11 +14,11 @@ from empo.errors import StackError
 from empo.models.likelihood import Likelihood
 from empo.models.stacks import Source, Stack, load_stack
 from empo.pairs import paper_pairs
+from empo.training.recipe import DpoRecipe, SftRecipe, load_recipe
 from empo.types import ModelSpec, Turn
 from train import dpo, sft
 from train.adapters import load_base, load_start
 from train.preference import SharedPromptCollator, pair_log_probs
-from train.recipe import DpoRecipe, SftRecipe, load_recipe
 
 SMALL = ["limit=8", "valid=4", "evaluations=1", "optimiser.epochs=1", "optimiser.batch=4"]
 
@@ -65,7 +65,7 @@ def test_sft_saves_a_portable_adapter(tmp_path: Path) -> None:
 def test_shared_prompt_equals_separate_sequences(data_folder: Path) -> None:
     """Log-probabilities of both replies of four pairs: one sequence a pair, or one a reply."""
     pairs = paper_pairs(load_split(data_folder, "valid"))[:4]
-    base, tokenizer = load_base("assets/models/nano/base")
+    base, tokenizer = load_base(load_recipe("nano-sft", SftRecipe))
     model = load_start(base, "assets/models/nano/sft").eval()
     rows = []
     for pair in pairs:
@@ -113,7 +113,7 @@ def test_dpo_starts_at_its_reference_and_moves(tmp_path: Path) -> None:
 
 
 def test_a_missing_start_is_said() -> None:
-    base, _ = load_base("assets/models/nano/base")
+    base, _ = load_base(load_recipe("nano-sft", SftRecipe))
     with pytest.raises(StackError, match="There is no adapter in no/where; train it first"):
         load_start(base, "no/where")
 

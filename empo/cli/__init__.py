@@ -13,10 +13,21 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from empo import __version__
-from empo.cli import agreement, compare, doctor, evaluate, fetch, models, ratings, score, serve
+from empo.cli import (
+    agreement,
+    compare,
+    doctor,
+    evaluate,
+    fetch,
+    models,
+    ratings,
+    runs,
+    score,
+    serve,
+)
 from empo.errors import EmpoError
 
-COMMANDS = (compare, serve, models, doctor, fetch, score, evaluate, ratings, agreement)
+COMMANDS = (compare, serve, models, doctor, fetch, score, evaluate, ratings, agreement, runs)
 INTERRUPTED = 130
 
 

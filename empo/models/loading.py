@@ -174,7 +174,7 @@ def _load_base(
     logging.disable_progress_bar()
     options: dict[str, Any] = {"dtype": torch.bfloat16 if gpu else torch.float32}
     if quantisation != "none":
-        options["quantization_config"] = _quantised(quantisation)
+        options["quantization_config"] = quantisation_config(quantisation)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
@@ -194,7 +194,8 @@ def _load_base(
     return model, Encoder(tokenizer, min(context or limit, limit))
 
 
-def _quantised(quantisation: Quantisation) -> Any:
+def quantisation_config(quantisation: Quantisation) -> Any:
+    """How bitsandbytes is to hold a base in nf4 (Dettmers et al. 2023) or int8."""
     from transformers import BitsAndBytesConfig
 
     if quantisation == "int8":

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from empo.errors import UsageError
-from train.recipe import RECIPES, DpoRecipe, SftRecipe, load_recipe, recipe_names, rooted
+from empo.training.recipe import RECIPES, DpoRecipe, SftRecipe, load_recipe, recipe_names, rooted
 from train.scoring.recipe import ScorerRecipe
 
 KINDS = {"sft": SftRecipe, "dpo": DpoRecipe, "scorer": ScorerRecipe}
