@@ -170,8 +170,9 @@ def _train(
     if first:
         for name in ("metrics.jsonl", "samples.jsonl"):
             keep_until(folder / name, step)
+    progress.status = replace(progress.status, step=step)
     if folder.stop_file.exists():
-        _stopped(progress, "It was stopped before its first step.")
+        _stopped(progress, f"It was stopped before step {step + 1}.")
         return
     progress.say("loading")
     meter = Meter()

@@ -144,11 +144,11 @@ def _advance(home: Path) -> None:
 
 
 def _launch(folder: RunFolder, status: RunStatus) -> None:
-    """Start `python -m train.<kind> --run FOLDER` in a session of its own, output to log.txt."""
+    """Start the run's process in a session of its own, output to log.txt."""
     folder.stop_file.unlink(missing_ok=True)
     with (folder / "log.txt").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-u", "-m", f"train.{status.kind}", "--run", str(folder.path)],
+            command(folder, status.kind),
             cwd=ROOT,
             env=child_environment(),
             stdin=subprocess.DEVNULL,
@@ -159,6 +159,11 @@ def _launch(folder: RunFolder, status: RunStatus) -> None:
     _children.append(child)
     process = Identity.of(child.pid)
     write_status(folder, replace(status, state="running", phase="starting", process=process))
+
+
+def command(folder: RunFolder, kind: str) -> list[str]:
+    """What does the run, here or anywhere."""
+    return [sys.executable, "-u", "-m", f"train.{kind}", "--run", str(folder.path)]
 
 
 def _reap() -> None:
