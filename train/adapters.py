@@ -128,7 +128,11 @@ def save_adapter(model: PeftModel, folder: Path, base: str) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    state = get_peft_model_state_dict(model, adapter_name="default")
+    state = get_peft_model_state_dict(
+        model,
+        adapter_name="default",
+        save_embedding_layers=False,  # only copies that were trained
+    )
     state = {
         key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in state.items()
     }
