@@ -1,7 +1,8 @@
-"""Training runs: start, list, show, follow, stop, resume, delete.
+"""Training runs: start, list, show, follow, stop, resume, delete, draw.
 
     runs start SPEC.json | --recipe NAME [--name N] [--set key=value …]
     runs list | show NAME | follow NAME | stop NAME [--now] | resume NAME | delete NAME
+    runs draw NAME --out FILE.svg
 
 A run goes on when this command ends. `follow` shows it until it ends; interrupting `follow` does
 not interrupt the run. Every one of them takes --json.
@@ -10,9 +11,11 @@ not interrupt the run. Every one of them takes --json.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from empo import runs
@@ -34,6 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         ("stop", "end a run after its current step, with a checkpoint"),
         ("resume", "go on from the last whole checkpoint"),
         ("delete", "throw a run away"),
+        ("draw", "the curves of a run as an SVG picture"),
     ):
         sub = does.add_parser(name, help=help_)
         sub.add_argument("--json", action="store_true", help="print JSON")
@@ -43,6 +47,8 @@ def add(parser: argparse.ArgumentParser) -> None:
             sub.add_argument("name", metavar="NAME")
         if name == "stop":
             sub.add_argument("--now", action="store_true", help="end its processes in seconds")
+        if name == "draw":
+            sub.add_argument("--out", type=Path, required=True, metavar="FILE.svg")
         if name == "delete":
             sub.add_argument("--yes", action="store_true", help="without asking")
 
@@ -67,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         "stop": lambda args: _said(runs.stop(args.name, args.now), args.json),
         "resume": lambda args: _said(runs.resume(args.name), args.json),
         "delete": _delete,
+        "draw": _draw,
     }
     return does[args.does](args)
 
@@ -162,8 +169,6 @@ def _follow(name: str, as_json: bool) -> int:
         rows = runs.metrics(name, since)
         since += len(rows)
         if as_json:
-            import json
-
             for row in rows:
                 print(json.dumps(row), flush=True)
         over = found.status.state not in (*ACTIVE, "queued")
@@ -186,6 +191,22 @@ def _delete(args: argparse.Namespace) -> int:
         print_json({"deleted": args.name})
     else:
         print(f"Deleted {args.name}.")
+    return 0
+
+
+def _draw(args: argparse.Namespace) -> int:
+    from empo.training.figure import figure
+
+    status = runs.run(args.name).status
+    title = f"{args.name}: {status.kind}, {status.state}, {status.step} of {status.steps} steps"
+    try:
+        args.out.write_text(figure(title, runs.metrics(args.name)), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{args.out} cannot be written: {error}.") from error
+    if args.json:
+        print_json({"name": args.name, "out": str(args.out)})
+    else:
+        print(f"Drew {args.out}.")
     return 0
 
 

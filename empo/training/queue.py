@@ -94,7 +94,7 @@ def ask_to_stop(folder: RunFolder) -> None:
             raise UsageError(f"The run {folder.name} is {status.state}: there is nothing to stop.")
 
 
-def end_now(folder: RunFolder, grace: float = GRACE) -> None:
+def end_now(folder: RunFolder) -> None:
     """End the run's process and all its children, asking first; the last checkpoint stays."""
     status = read_status(folder)
     if status.process is None or not status.process.alive():
@@ -104,7 +104,7 @@ def end_now(folder: RunFolder, grace: float = GRACE) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             (os.killpg if own else os.kill)(pid, number)
-        end = time.monotonic() + grace
+        end = time.monotonic() + GRACE
         while time.monotonic() < end:
             _reap()
             if not (_members(pid) if own else status.process.alive()):
