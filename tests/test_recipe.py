@@ -6,10 +6,19 @@ import pytest
 import yaml
 
 from empo.errors import UsageError
-from empo.training.recipe import RECIPES, DpoRecipe, SftRecipe, load_recipe, recipe_names, rooted
+from empo.training.recipe import (
+    RECIPES,
+    DpoRecipe,
+    KtoRecipe,
+    SftRecipe,
+    load_recipe,
+    load_spec,
+    recipe_names,
+    rooted,
+)
 from train.scoring.recipe import ScorerRecipe
 
-KINDS = {"sft": SftRecipe, "dpo": DpoRecipe, "scorer": ScorerRecipe}
+KINDS = {"sft": SftRecipe, "dpo": DpoRecipe, "kto": KtoRecipe, "scorer": ScorerRecipe}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))
@@ -58,3 +67,46 @@ def test_wrong_names_and_files_are_said(tmp_path) -> None:
     broken.write_text("a: [", "utf-8")
     with pytest.raises(UsageError, match=r"broken\.yaml is not YAML"):
         load_recipe(str(broken), SftRecipe)
+
+
+def test_the_paper_s_values() -> None:
+    """arXiv 2406.19071 and its code: QLoRA SFT, then DPO from that adapter."""
+    sft, dpo = load_recipe("zephyr-sft", SftRecipe), load_recipe("zephyr-dpo", DpoRecipe)
+    assert (sft.quantisation, sft.pad_token, sft.prompt) == ("nf4", "[PAD]", "none")
+    assert sft.lora and (sft.lora.rank, sft.lora.alpha, sft.lora.dropout) == (1024, 64, 0.1)
+    assert (sft.lora.targets, set(sft.lora.full)) == ("all-linear", {"embed_tokens", "lm_head"})
+    assert (sft.optimiser.learning_rate, sft.optimiser.epochs) == (1e-5, 1)
+    assert sft.optimiser.max_length == 256
+    assert (dpo.loss, dpo.beta, dpo.draws, dpo.length_percentile) == ("sigmoid", 0.052, 3, 95)
+    step = dpo.optimiser
+    assert (step.learning_rate, step.warmup, step.schedule, step.clip) == (1e-6, 0.1, "cosine", 0.3)
+    assert {r.optimiser.batch * r.optimiser.accumulate for r in (sft, dpo)} == {64}
+    assert sft.base == dpo.base and dpo.start == "justtherightsize/zephyr-7b-sft-full124"
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ("loss=robust", "the loss robust needs label_smoothing above 0"),
+        ("loss=unheard-of", "loss: Input should be"),
+        ("lora={rank: 4, alpha: 8}", "give either start .* or lora"),
+        ("start=null", "give either start .* or lora"),
+        ("limits.minutes=0", "limits.minutes: "),
+        ("limits.hours=1", "limits.hours: Extra inputs"),
+        ("colour.x=1", "colour: Extra inputs"),
+        ("kind=ppo", "does not match any of the expected tags"),
+        ("name=../up", "name: String should match"),
+        ("label_smoothing=0.5", "label_smoothing: "),
+        ("measure=-1", "measure: "),
+        ("quantisation=fp4", "quantisation: "),
+        ("prompt=mine", "prompt: "),
+        ("seed=-1", "seed: "),
+    ],
+)
+def test_a_wrong_specification_is_said(change: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        load_spec("nano-dpo", [change])
+
+
+def test_sections_left_at_their_defaults_can_be_set() -> None:
+    assert load_spec("nano-dpo", ["limits.minutes=5"]).limits.minutes == 5
