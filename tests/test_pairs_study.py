@@ -13,9 +13,9 @@ from empo.errors import EmpoError, UsageError
 from empo.pairs.make import make_pairs
 from empo.pairs.report import Baselines, tells
 from empo.settings import ROOT
+from empo.training.recipe import DpoRecipe, load_recipe
 from train import pairs_study
 from train.pairs_study import accuracies, markdown, stack_of
-from train.recipe import DpoRecipe, load_recipe
 
 SHIPPED = ROOT / "assets" / "models" / "nano"
 

@@ -29,8 +29,8 @@ from empo.pairs.make import make_pairs
 from empo.pairs.plots import TELLS, percent
 from empo.pairs.report import Baselines, draw, tells
 from empo.settings import ROOT, settings
+from empo.training.recipe import DpoRecipe, load_recipe, rooted
 from empo.types import ModelSpec, PreferencePair, Turn
-from train.recipe import DpoRecipe, load_recipe, rooted
 
 RECIPE = "nano-dpo"
 DEFAULT = ("paper", "balanced", "hard")

@@ -22,12 +22,25 @@ from empo.cli import (
     models,
     pairs,
     ratings,
+    runs,
     score,
     serve,
 )
 from empo.errors import EmpoError
 
-COMMANDS = (compare, serve, models, doctor, fetch, score, pairs, evaluate, ratings, agreement)
+COMMANDS = (
+    compare,
+    serve,
+    models,
+    doctor,
+    fetch,
+    score,
+    pairs,
+    evaluate,
+    ratings,
+    agreement,
+    runs,
+)
 INTERRUPTED = 130
 
 
