@@ -44,7 +44,7 @@ class Budget:
 
 def predict(spec: RunSpec, free: int | None = None, gpu: bool | None = None) -> Budget:
     """The budget of `spec` on this machine (`free` bytes and `gpu` for another one)."""
-    gpu = _gpu() if gpu is None else gpu
+    gpu = has_gpu() if gpu is None else gpu
     left = free if free is not None else _free(gpu)
     needed = _needed(spec, gpu)
     if needed is None or needed <= left:
@@ -114,6 +114,15 @@ def _shape(
     )
 
 
+def base_weights(spec: RunSpec) -> int | None:
+    """How many weights the base has; None where its files are not on this machine."""
+    folder = local_folder(Source(spec.base), "config.json")
+    try:
+        return sum(math.prod(s) for s in shapes(folder).values()) if folder else None
+    except StackError:
+        return None
+
+
 def _trained(spec: RunSpec, linear: dict[str, tuple[int, ...]], config: dict[str, Any]) -> int:
     """Weights of the adapter: of the start's own files, or rank × (in + out) of each target."""
     if spec.lora is None:
@@ -149,7 +158,8 @@ def _load(spec: RunSpec, gpu: bool) -> Load:
     )
 
 
-def _gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether this machine trains on a GPU."""
     # Without a device there is no need for torch, which takes seconds to import.
     if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")):
         return False

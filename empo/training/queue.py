@@ -26,6 +26,7 @@ from empo.training.status import ACTIVE, RESUMABLE, RunStatus, read_status, writ
 
 QUEUE = 3
 DOOR = ".queue.lock"
+NICE = 10  # of a run that shares the processor with the page
 GRACE = 10.0  # seconds between asking a process group to end and ending it
 _children: list[subprocess.Popen[bytes]] = []  # so that none stays behind as a zombie
 
@@ -150,15 +151,33 @@ def _launch(folder: RunFolder, status: RunStatus) -> None:
         child = subprocess.Popen(
             command(folder, status.kind),
             cwd=ROOT,
-            env=child_environment(),
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     _children.append(child)
+    if not _gpu():
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
     process = Identity.of(child.pid)
     write_status(folder, replace(status, state="running", phase="starting", process=process))
+
+
+def _environment() -> dict[str, str]:
+    """A run on the processor leaves half of it to the page, unless OMP_NUM_THREADS says otherwise.
+
+    With fewer threads than cores and a lower priority chat keeps answering, only more slowly.
+    """
+    found = child_environment()
+    if not _gpu():
+        found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    return found
+
+
+def _gpu() -> bool:
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 
 def command(folder: RunFolder, kind: str) -> list[str]:

@@ -210,6 +210,17 @@ def parse_spec(raw: Any, where: str = "the specification") -> RunSpec:
     return _checked(where, lambda: TypeAdapter(RunSpec).validate_python(raw))
 
 
+def changed_spec(raw: Any, changes: Sequence[str], where: str = "the recipe") -> RunSpec:
+    """As `parse_spec`, with `key=value` changes laid over `raw`, which is changed.
+
+    Raises:
+        UsageError: as `parse_spec`, or a change that is none.
+    """
+    for change in changes:
+        _lay_over(raw, change)
+    return parse_spec(raw, where)
+
+
 def _raw(name: str, changes: Sequence[str]) -> tuple[Path, Any]:
     own = name.endswith((".yaml", ".yml", ".json"))
     path = Path(name).expanduser() if own else RECIPES / f"{name}.yaml"

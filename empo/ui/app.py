@@ -36,7 +36,9 @@ from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
 from empo.ui.theme import head, theme
 from empo.ui.train_events import TrainEvents
-from empo.ui.train_tab import TrainTab
+from empo.ui.trainer_events import TrainerEvents
+from empo.ui.trainer_tab import TrainerTab
+from empo.ui.try_run import TryRun
 from empo.ui.view import Cast
 from empo.ui.waiting import Line
 
@@ -57,16 +59,19 @@ def build(services: Services) -> gr.Blocks:
     with gr.Blocks(title="EmPO Space", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         top = header(services)
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as first:
                 gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
                 cast = Cast(services.stack, services.hashes)
                 compare = CompareTab(Handlers(services, cast, read_opening()))
                 wire(compare)
             with gr.Tab("Train", id="train") as train:
                 desk = PairDesk(services.settings.data_dir, services.scorer)
-                TrainEvents(TrainTab(desk)).wire(train.select)
-            with gr.Tab("About", id="about"):
+                trainer = TrainerTab(desk)
+            with gr.Tab("About", id="about") as last:
                 gr.Markdown(about(services.stack), elem_id="about")
+        TrainEvents(trainer.pairs).wire(train.select)
+        events = TrainerEvents(trainer, services, TryRun(compare, tabs))
+        events.wire(train.select, [first.select, last.select])
         sign_in(services.settings)
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
         keep_true(page, services, top, compare.panel.facts)

@@ -157,7 +157,7 @@ class PairDesk:
         with self._working:
             if (kept := self._sets.get(choice)) is not None:
                 return kept
-            shares = _shares(choice)
+            shares = mix_shares(choice)
             dialogues = self._source(choice).dialogues
             made = make_pairs(dialogues, choice.preset, choice.seed, choice.draws, shares)
             return self._sets.put(choice, made)
@@ -234,11 +234,11 @@ class PairDesk:
 def _about(choice: Choice) -> dict[str, Any]:
     if choice.source == UPLOAD:
         return {"strategy": UPLOAD}
-    told = asdict(choice) | {"strategy": choice.preset, "mix": _shares(choice)}
+    told = asdict(choice) | {"strategy": choice.preset, "mix": mix_shares(choice)}
     return {key: told[key] for key in ("strategy", "mix", "draws", "seed")}
 
 
-def _shares(choice: Choice) -> dict[str, float] | None:
+def mix_shares(choice: Choice) -> dict[str, float] | None:
     if choice.preset != MIX:
         return None
     return read_mix(choice.mix) if choice.mix.strip() else DEFAULT_MIX
