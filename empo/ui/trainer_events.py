@@ -178,9 +178,7 @@ class TrainerEvents:
         try:
             require_owner(request)
             self._can_train()
-            made = self.desk.start(
-                Form(*asked[: len(form.fields)]), chosen(*asked[len(form.fields) :])
-            )
+            made = self.desk.start(Form(*asked[:count]), chosen(*asked[count:]))
         except EmpoError as error:
             return {form.note: _note(str(error))}
         return self.show(request, made.name, beside) | {
