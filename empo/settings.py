@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,24 @@ def settings() -> Settings:
         raise UsageError(
             f"The variable EMPO_{str(first['loc'][0]).upper()} is wrong: {first['msg']}."
         ) from error
+
+
+# What a child process is given of the environment; everything else may be a secret.
+_PASSED_ON = (
+    *("PATH", "HOME", "USER", "LANG", "LC_", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
+    *("PYTHON", "EMPO_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "OMP_", "MKL_", "TORCH_", "PYTORCH_"),
+    *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_CACHE", "HF_ENDPOINT", "XDG_"),
+    *("TOKENIZERS_PARALLELISM", "SSL_CERT_", "REQUESTS_CA_BUNDLE"),
+)
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a process that the app starts: nothing that is not known to be needed.
+
+    The app's own settings go with it as they are, and on a ZeroGPU Space the GPU does not.
+    """
+    found = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
+    found["EMPO_HOME"] = str(settings().home.expanduser().absolute())
+    found["EMPO_DATA"] = str(settings().data_dir.expanduser().absolute())
+    quiet = {"TQDM_DISABLE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    return found | quiet | {"TOKENIZERS_PARALLELISM": "false"}

@@ -151,13 +151,16 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """A prompt with a chosen and a rejected reply, and where the rejected one came from."""
+    """A prompt with a chosen and a rejected reply, and where the rejected one came from.
+
+    `emotion` and `opposite` are None where nobody said them (an uploaded file, say).
+    """
 
     prompt: tuple[Turn, ...]
     chosen: str
     rejected: str
-    emotion: str
-    opposite: str
+    emotion: str | None
+    opposite: str | None
     origin: str
     dialogue_id: str
     rejected_id: str

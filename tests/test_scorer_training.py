@@ -18,8 +18,8 @@ from empo.data.emotions import EMOTIONS
 from empo.errors import DataError, UsageError
 from empo.scoring.packing import pack
 from empo.scoring.scorer import EMBEDDED
+from empo.training.recipe import load_recipe
 from empo.types import MECHANISMS
-from train.recipe import load_recipe
 from train.scoring import data, encoding, fit, graph, quantise
 from train.scoring.minilm import minilm
 from train.scoring.network import Network

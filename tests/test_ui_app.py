@@ -37,6 +37,9 @@ def test_headers_and_sizes(client: httpx.Client) -> None:
     assert "frame-ancestors 'self' https://huggingface.co" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert client.post("/gradio_api/queue/join", content=b"x" * 4_000_001).status_code == 413
+    for size, code in ((5_000_000, 200), (16_200_000, 413)):
+        sent = {"files": ("pairs.csv", b"x" * size)}
+        assert client.post("/gradio_api/upload", files=sent).status_code == code
 
 
 @pytest.mark.parametrize(

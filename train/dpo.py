@@ -1,91 +1,96 @@
-"""Preference training: python -m train.dpo --recipe nano-dpo [--set key=value …] [--run FOLDER]
+"""Preference training: python -m train.dpo --run FOLDER, or --recipe nano-dpo [--set key=value …]
 
 DPO from the recipe's `start` adapter, which is also the frozen reference, on emotion-grounded
-pairs made of EmpatheticDialogues' training split; watches pairs of the validation split, and saves
-the adapter, which sits on the base alone. The test split is not read. `--run` is where trainer
-state goes (default: a temporary folder).
+pairs made of EmpatheticDialogues' training split (or a file of pairs); watches pairs of the
+validation split. The adapter that comes of it sits on the base alone. The test split is not read.
+`--run` does the run in FOLDER; `--recipe` trains straight to the recipe's `out`.
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from empo.data.dialogues import load_split
-from empo.data.preferences import conversational
-from empo.errors import EmpoError
-from empo.pairs import paper_pairs
-from empo.settings import settings
+from empo.errors import UsageError
+from empo.training.recipe import DpoRecipe, KtoRecipe
 from empo.types import PreferencePair
-from train.adapters import load_base, load_start, save_adapter
-from train.entry import arguments, common, sample
-from train.recipe import DpoRecipe, load_recipe, rooted
+from train.adapters import load_base, load_policy
+from train.entry import common, finish, main
+from train.pairs import preference_rows, training_pairs
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
     from trl import DPOTrainer
 
 
-def as_rows(pairs: Sequence[PreferencePair]) -> Dataset:
+def as_rows(
+    pairs: Sequence[PreferencePair],
+    recipe: DpoRecipe | KtoRecipe,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Dataset:
     """TRL's rows, with the length (in characters) that batches are grouped by, longest last."""
     from datasets import Dataset
 
-    rows = []
-    for pair in pairs:
-        size = sum(len(turn.text) for turn in pair.prompt) + len(pair.chosen) + len(pair.rejected)
-        rows.append(conversational(pair) | {"length": size})
-    return Dataset.from_list(sorted(rows, key=lambda row: row["length"]))
+    return Dataset.from_list(preference_rows(pairs, recipe, tokenizer))
 
 
-def build(recipe: DpoRecipe, folder: str) -> DPOTrainer:
-    """The trainer of `recipe`; trainer state goes to `folder`."""
+def build(
+    recipe: DpoRecipe, folder: str, callbacks: Sequence[Any] = (), keep: bool = True
+) -> DPOTrainer:
+    """The trainer of `recipe`; trainer state goes to `folder`, with checkpoints if `keep`."""
     from trl import DPOConfig
 
-    from train.preference import PairTrainer, SharedPromptCollator
-    from train.stopping import StopFile
+    from train.trainers import forget_reference, lean
 
-    data = settings().data_dir
-    seed = recipe.seed
-    pairs = paper_pairs(load_split(data, "train"), seed, recipe.draws)
-    train = as_rows(sample(pairs, recipe.limit, seed))
-    watched = sample(paper_pairs(load_split(data, "valid"), seed), recipe.valid, seed)
-    base, tokenizer = load_base(recipe.base)
+    pairs, watched = training_pairs(recipe)
+    base, tokenizer = load_base(recipe)
+    model, new = load_policy(base, recipe)
+    rows = as_rows(pairs, recipe, tokenizer)
+    mix = {"loss_type": [recipe.loss]}
+    paired = recipe.loss == "sigmoid" and recipe.precompute and lean(model)
+    if recipe.sft_weight and not paired:
+        mix = {"loss_type": [recipe.loss, "sft"], "loss_weights": [1.0, recipe.sft_weight]}
     config = DPOConfig(
-        **common(recipe, len(train), folder),
+        **common(recipe, len(rows), folder, keep),
+        **mix,
         beta=recipe.beta,
+        label_smoothing=recipe.label_smoothing,
         max_length=recipe.optimiser.max_length,
-        precompute_ref_log_probs=True,
-        train_sampling_strategy="group_by_length",
+        precompute_ref_log_probs=recipe.precompute,
         remove_unused_columns=False,  # the sampler needs `length`
     )
-    return PairTrainer(
-        model=load_start(base, recipe.start),
+    trainer = _kind(recipe, paired, tokenizer)(
+        model=model,
         args=config,
-        train_dataset=train,
-        eval_dataset=as_rows(watched) if watched else None,
+        train_dataset=rows,
+        eval_dataset=as_rows(watched, recipe, tokenizer) if watched else None,
         processing_class=tokenizer,
+        peft_config=new,
+        callbacks=list(callbacks),
+    )
+    if recipe.precompute:
+        forget_reference(trainer)
+    return trainer
+
+
+def _kind(recipe: DpoRecipe, paired: bool, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """The trainer's class, the lean one with what only it takes."""
+    from functools import partial
+
+    from train.preference import SharedPromptCollator
+    from train.trainers import LeanDpo, PlainDpo
+
+    if not paired:
+        if recipe.loss == "sigmoid" and recipe.label_smoothing:
+            raise UsageError("label_smoothing with sigmoid needs precompute=true and one process.")
+        return PlainDpo
+    return partial(
+        LeanDpo,
         data_collator=SharedPromptCollator(tokenizer.pad_token_id),
-        callbacks=[StopFile(folder)],
         sft_weight=recipe.sft_weight,
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = arguments(__doc__, argv)
-    recipe = load_recipe(args.recipe, DpoRecipe, args.set)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = build(recipe, args.run or scratch)
-        trainer.train()
-        save_adapter(trainer.model, rooted(recipe.out), recipe.base)
-    print(f"Saved the adapter to {recipe.out}.")
-    return 0
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EmpoError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    finish(lambda: main(__doc__, DpoRecipe, "dpo", build, None))

@@ -83,6 +83,9 @@ def pair_log_probs(causal: torch.nn.Module, batch: dict[str, Tensor]) -> tuple[T
 class PairTrainer(DPOTrainer):
     """`DPOTrainer` over `SharedPromptCollator`, with the sigmoid loss (Rafailov et al. 2023).
 
+    With `label_smoothing` ε the conservative form (Mitchell 2023, cDPO): a pair counts as turned
+    round with probability ε.
+
     `sft_weight` adds that much of the chosen replies' cross-entropy per token (as RPO, Pang et al.
     2024), which holds the policy where replies stay well-formed. Reference log-probabilities are
     precomputed, before the first step, when policy and reference are still the same.
@@ -105,18 +108,26 @@ class PairTrainer(DPOTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """−log σ(β (chosen log-ratio − rejected log-ratio)), averaged over pairs, + SFT part."""
+        """−log σ(β (chosen log-ratio − rejected log-ratio)), averaged over pairs, + SFT part.
+
+        With smoothing: −(1 − ε) log σ(β margin) − ε log σ(−β margin).
+        """
         causal = self.accelerator.unwrap_model(model).get_base_model()
         chosen, rejected = pair_log_probs(causal, inputs)
         ratios = (chosen - inputs["ref_chosen_logps"], rejected - inputs["ref_rejected_logps"])
         margin = ratios[0] - ratios[1]
-        loss = -logsigmoid(self.beta * margin).mean()
+        kept = 1 - self.args.label_smoothing
+        loss = -kept * logsigmoid(self.beta * margin).mean()
+        if kept < 1:
+            loss = loss - (1 - kept) * logsigmoid(-self.beta * margin).mean()
         tokens = (inputs["side"] == 1).sum()
         if self.sft_weight:
             loss = loss - self.sft_weight * chosen.sum() / tokens
         seen = self._metrics["train" if self.model.training else "eval"]
         seen["rewards/accuracies"].append((margin > 0).float().mean().item())
         seen["rewards/margins"].append(self.beta * margin.mean().item())
+        for side, ratio in zip(("chosen", "rejected"), ratios, strict=True):
+            seen[f"rewards/{side}"].append(self.beta * ratio.mean().item())
         seen["ratios/chosen"].append(ratios[0].mean().item())
         seen["ratios/rejected"].append(ratios[1].mean().item())
         seen["nats/chosen"].append((-chosen.sum() / tokens).item())

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from empo.data.dialogues import load_split
 from empo.data.emotions import EMOTIONS
 from empo.settings import ROOT, settings
+from empo.training.recipe import load_recipe, rooted
 from empo.types import MECHANISMS
-from train.recipe import load_recipe, rooted
 from train.scoring import data
 from train.scoring.recipe import ScorerRecipe
 

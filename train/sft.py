@@ -1,85 +1,75 @@
-"""Supervised fine-tuning: python -m train.sft --recipe nano-sft [--set key=value …] [--run FOLDER]
+"""Supervised fine-tuning: python -m train.sft --run FOLDER, or --recipe nano-sft [--set k=v …]
 
 Trains a LoRA over the recipe's base on the listener's turns of EmpatheticDialogues' training
-split, watches part of the validation split, and saves the adapter. The test split is not read.
-`--run` is where trainer state goes (default: a temporary folder).
+split, and watches part of the validation split. The test split is not read. `--run` does the run
+in FOLDER; `--recipe` trains straight to the recipe's `out`.
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from empo.data.dialogues import load_split
-from empo.errors import EmpoError
-from empo.settings import settings
+from empo.pairs.learning import learning_split
+from empo.prompts import system_prompt, with_system
+from empo.training.recipe import SftRecipe
 from empo.types import Dialogue
-from train.adapters import load_base, lora_config, save_adapter
-from train.entry import arguments, common, sample
-from train.recipe import SftRecipe, load_recipe, rooted
+from train.adapters import load_base, load_policy
+from train.entry import as_messages, common, finish, main, markers_of, sample, tokens, within
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
     from trl import SFTTrainer
 
 
-def as_rows(dialogues: Sequence[Dialogue]) -> Dataset:
+def as_rows(
+    dialogues: Sequence[Dialogue], recipe: SftRecipe, tokenizer: PreTrainedTokenizerBase
+) -> Dataset:
     """One `messages` row a dialogue, up to its last listener turn (nothing after it is trained)."""
     from datasets import Dataset
 
+    prompt, markers = system_prompt(recipe.prompt, "sft"), markers_of(tokenizer)
     rows = []
     for dialogue in dialogues:
         turns = dialogue.turns
         while turns and turns[-1].role != "assistant":
             turns = turns[:-1]
-        rows.append({"messages": [{"role": t.role, "content": t.text} for t in turns]})
+        rows.append({"messages": as_messages(with_system(turns, prompt), markers)})
+    texts = [" ".join(message["content"] for message in row["messages"]) for row in rows]
+    if recipe.length_percentile is not None:
+        rows = within(rows, tokens(tokenizer, texts), recipe.length_percentile)
     return Dataset.from_list(rows)
 
 
-def build(recipe: SftRecipe, folder: str) -> SFTTrainer:
-    """The trainer of `recipe`; trainer state goes to `folder`."""
+def build(
+    recipe: SftRecipe, folder: str, callbacks: Sequence[Any] = (), keep: bool = True
+) -> SFTTrainer:
+    """The trainer of `recipe`; trainer state goes to `folder`, with checkpoints if `keep`."""
     from trl import SFTConfig
 
-    from train.losses import ReplyTrainer
-    from train.stopping import StopFile
+    from train.trainers import LeanSft, PlainSft, lean
 
-    data = settings().data_dir
-    train = as_rows(sample(load_split(data, "train"), recipe.limit, recipe.seed))
-    watched = sample(load_split(data, "valid"), recipe.valid, recipe.seed)
-    model, tokenizer = load_base(recipe.base)
+    base, tokenizer = load_base(recipe)
+    train = sample(learning_split(recipe.data, "train"), recipe.limit, recipe.seed)
+    watched = sample(learning_split(recipe.data, "valid"), recipe.valid, recipe.seed)
+    rows = as_rows(train, recipe, tokenizer)
+    model, new = load_policy(base, recipe)
     config = SFTConfig(
-        **common(recipe, len(train), folder),
+        **common(recipe, len(rows), folder, keep),
         max_length=recipe.optimiser.max_length,
         assistant_only_loss=True,
-        train_sampling_strategy="group_by_length",
     )
-    return ReplyTrainer(
+    return (LeanSft if lean(model) else PlainSft)(
         model=model,
         args=config,
-        train_dataset=train,
-        eval_dataset=as_rows(watched) if watched else None,
+        train_dataset=rows,
+        eval_dataset=as_rows(watched, recipe, tokenizer) if watched else None,
         processing_class=tokenizer,
-        peft_config=lora_config(recipe.lora),
-        callbacks=[StopFile(folder)],
+        peft_config=new,
+        callbacks=list(callbacks),
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = arguments(__doc__, argv)
-    recipe = load_recipe(args.recipe, SftRecipe, args.set)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = build(recipe, args.run or scratch)
-        trainer.train()
-        save_adapter(trainer.model, rooted(recipe.out), recipe.base)
-    print(f"Saved the adapter to {recipe.out}.")
-    return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EmpoError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    finish(lambda: main(__doc__, SftRecipe, "sft", build, None))

@@ -21,14 +21,30 @@ from empo.cli import (
     evaluate,
     fetch,
     models,
+    pairs,
     ratings,
+    runs,
     score,
     serve,
     votes,
 )
 from empo.errors import EmpoError
 
-COMMANDS = (compare, serve, models, doctor, fetch, score, evaluate, ratings, votes, agreement, deck)
+COMMANDS = (
+    compare,
+    serve,
+    models,
+    doctor,
+    fetch,
+    score,
+    pairs,
+    evaluate,
+    ratings,
+    votes,
+    agreement,
+    deck,
+    runs,
+)
 INTERRUPTED = 130
 
 

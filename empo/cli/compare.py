@@ -1,7 +1,8 @@
 """Say something to several models at once and see their replies side by side.
 
-TEXT may be - to read standard input. --temperature 0 takes the likeliest token each time, with no
-penalty. Replies come in the order of --models. The speed is that of all replies together.
+--models takes models of the stack and finished training runs on its base; replies come in that
+order. TEXT may be - to read standard input. --temperature 0 takes the likeliest token each time,
+with no penalty. The speed is that of all replies together.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from empo.cli.terminal import print_json
 from empo.compare import compare
+from empo.models.catalogue import with_runs
 from empo.models.engine import Engine
 from empo.models.inventory import choose_stack
 from empo.models.stacks import Stack
@@ -31,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     usual = Sampling()
     option = parser.add_argument
     option("text", metavar="TEXT", help="what you say")
-    option("--models", metavar="A,B", help="which models, in this order (default: all)")
+    option("--models", metavar="A,B", help="which, finished runs too (default: the stack's)")
     option("--stack", help="a stack's name, its YAML file, or auto")
     option("--quantisation", choices=QUANTISATIONS, help="default: nf4 on a GPU, none without")
     option("--prompt", metavar="NAME", help=f"one of {', '.join(PROMPT_NAMES)}")
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         system_prompt(args.prompt, "base")
     ValenceMeter.from_settings()  # a lexicon that cannot be read is said now, not at the end
     stack = choose_stack(args.stack or settings().stack)
+    if args.models is not None:  # finished runs have names as well
+        stack = with_runs(stack, [name.strip() for name in args.models.split(",")])
     specs = chosen(stack, args.models)
     # torch takes seconds to import: not before the request is known to be right.
     from empo.models.loading import load_engine

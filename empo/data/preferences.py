@@ -20,6 +20,11 @@ def last_exchange(dialogue: Dialogue) -> tuple[tuple[Turn, ...], str]:
     raise DataError(f"Dialogue {dialogue.id} has no listener turn after a speaker's.")
 
 
+def listener_places(dialogue: Dialogue) -> tuple[int, ...]:
+    """The places of the listener turns that answer something."""
+    return tuple(i for i, turn in enumerate(dialogue.turns) if i and turn.role == "assistant")
+
+
 def conversational(pair: PreferencePair) -> dict[str, Any]:
     """`pair` as TRL's conversational preference row: prompt, chosen, rejected as message lists."""
     return {

@@ -57,6 +57,10 @@ class EchoEngine:
         finally:
             self._running -= 1
 
+    def exchange(self, stack: Stack) -> None:
+        """Serve `stack` from now on."""
+        self.stack = stack
+
     def waiting(self) -> int:
         return self._running
 

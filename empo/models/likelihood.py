@@ -199,9 +199,9 @@ def _load_base(
     where, revision = _location(source), source.revision
     options: dict[str, Any] = {"dtype": torch.float32}
     if quantisation not in (None, "none"):
-        from empo.models.loading import quantised
+        from empo.models.loading import quantisation_config
 
-        options |= {"quantization_config": quantised(quantisation), "device_map": device}
+        options |= {"quantization_config": quantisation_config(quantisation), "device_map": device}
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
         model = AutoModelForCausalLM.from_pretrained(where, revision=revision, **options)

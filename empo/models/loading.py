@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from empo.errors import OutOfMemory, StackError, UsageError
-from empo.models.adapters import read_adapter
+from empo.models.adapters import Adapter, read_adapter
 from empo.models.decoding import Decoder
 from empo.models.encoding import Encoder
 from empo.models.footprint import footprint
 from empo.models.inventory import items, missing
 from empo.models.local import LocalEngine
-from empo.models.lora import install
+from empo.models.lora import install, uninstall
 from empo.models.stacks import Source, Stack, load_stack, stack_names
 from empo.settings import settings
 from empo.types import QUANTISATIONS, Quantisation
@@ -52,17 +52,45 @@ def load_engine(
     base = next(item for item in items(stack) if item.role == "base")
     model, encoder = _load_base(base.folder, how, gpu, stack.context)
     before = tensor_bytes(model)
-    adapters = []
-    for n, (name, source) in enumerate(stack.adapters.items()):
-        report(f"Loading the adapter {name}", 0.6 + 0.3 * n / len(stack.adapters))
-        adapters.append(read_adapter(name, _folder(stack, source), stack.base.path, model.dtype))
-    blend = install(model, adapters)
-    del adapters
+    blend = install(model, _read(stack, model.dtype, report))
     gc.collect()
     decoder = Decoder(model, blend, encoder, _ends(model, encoder))
     report("Ready", 1.0)
     sizes = {"base": before, "stack": tensor_bytes(model)}
     return LocalEngine(stack, how, decoder, sizes, settings().max_queue)
+
+
+def exchange(decoder: Decoder, old: Stack, new: Stack) -> int:
+    """Lay the adapters of `new` over the loaded base in place of those of `old`; tensor bytes then.
+
+    For the thread that owns the model. Where the new ones cannot be laid over it, the old ones are.
+
+    Raises:
+        StackError: the base is another, or an adapter must not be loaded or does not fit.
+    """
+    if new.base != old.base:
+        raise StackError(f"The stack {new.name} sits on another base: load it anew.")
+    model = decoder.model
+    adapters = _read(new, model.dtype)  # before anything is changed
+    uninstall(model)
+    try:
+        decoder.blend = install(model, adapters)
+    except StackError:
+        uninstall(model)
+        decoder.blend = install(model, _read(old, model.dtype))
+        raise
+    gc.collect()
+    return tensor_bytes(model)
+
+
+def _read(
+    stack: Stack, dtype: torch.dtype, report: Report = lambda text, share: None
+) -> list[Adapter]:
+    adapters = []
+    for n, (name, source) in enumerate(stack.adapters.items()):
+        report(f"Loading the adapter {name}", 0.6 + 0.3 * n / len(stack.adapters))
+        adapters.append(read_adapter(name, _folder(stack, source), stack.base.path, dtype))
+    return adapters
 
 
 def pick_stack(name: str) -> Stack:
@@ -174,7 +202,7 @@ def _load_base(
     logging.disable_progress_bar()
     options: dict[str, Any] = {"dtype": torch.bfloat16 if gpu else torch.float32}
     if quantisation != "none":
-        options["quantization_config"] = quantised(quantisation)
+        options["quantization_config"] = quantisation_config(quantisation)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
@@ -194,8 +222,8 @@ def _load_base(
     return model, Encoder(tokenizer, min(context or limit, limit))
 
 
-def quantised(quantisation: Quantisation) -> Any:
-    """How transformers is told to quantise: nf4 with double quantisation, or int8."""
+def quantisation_config(quantisation: Quantisation) -> Any:
+    """How bitsandbytes is to hold a base in nf4 (Dettmers et al. 2023) or int8."""
     from transformers import BitsAndBytesConfig
 
     if quantisation == "int8":

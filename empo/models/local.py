@@ -19,10 +19,13 @@ _END = None
 
 @dataclass(eq=False)
 class _Job:
+    """Rows to answer, or the stack whose adapters are to be laid over the base."""
+
     rows: tuple[Row, ...]
     cancel: threading.Event
     closed: threading.Event = field(default_factory=threading.Event)
     out: queue.SimpleQueue[Step | BaseException | None] = field(default_factory=queue.SimpleQueue)
+    stack: Stack | None = None
 
     def stopped(self, row: int) -> bool:
         return self.cancel.is_set() or self.closed.is_set() or row in ended_rows(self.cancel)
@@ -64,6 +67,22 @@ class LocalEngine:
         finally:
             job.closed.set()
 
+    def exchange(self, stack: Stack) -> None:
+        """Serve `stack` from now on: the same base, more or fewer adapters and models over it.
+
+        Waits its turn among the requests; those before it are answered by the old stack.
+
+        Raises:
+            StackError: another base, or an adapter that must not be loaded or does not fit; the
+                old stack then goes on.
+            Busy: too many requests wait already.
+        """
+        job = _Job((), threading.Event(), stack=stack)
+        self._enter(job)
+        while (item := job.out.get()) is not _END:
+            if isinstance(item, BaseException):
+                raise item
+
     def waiting(self) -> int:
         return self._jobs.qsize() + self._running
 
@@ -97,6 +116,11 @@ class LocalEngine:
         while (job := self._jobs.get()) is not None:
             self._running = 1
             try:
+                if job.stack is not None:
+                    size = _exchange(self.decoder, self.stack, job.stack)
+                    self.stack, self.tensor_bytes["stack"] = job.stack, size
+                    continue
+                self._check(job.rows)  # the stack may have changed since
                 for step in self.decoder.decode(job.rows, job.stopped):
                     job.out.put(step)
             except Exception as error:
@@ -104,6 +128,12 @@ class LocalEngine:
             finally:
                 self._running = 0
                 job.out.put(_END)
+
+
+def _exchange(decoder: Decoder, old: Stack, new: Stack) -> int:
+    from empo.models.loading import exchange
+
+    return exchange(decoder, old, new)
 
 
 def _for_people(error: Exception) -> Exception:

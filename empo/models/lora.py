@@ -241,6 +241,15 @@ def install(model: nn.Module, adapters: Sequence[Adapter]) -> Blend:
     return blend
 
 
+def uninstall(model: nn.Module) -> None:
+    """Put the base's own layers back in place; the adapters' weights are let go of."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Projection):
+            model.set_submodule(name, module.linear)
+        elif isinstance(module, RowTable):
+            model.set_submodule(name, module.base)
+
+
 def _groups(targets: Mapping[str, object]) -> Iterator[list[str]]:
     """Target modules, those with one input together."""
     done: set[str] = set()

@@ -31,17 +31,22 @@ from empo.ui.control import Running
 from empo.ui.door import Door
 from empo.ui.files import routes
 from empo.ui.handlers import Handlers
-from empo.ui.headers import Guard
+from empo.ui.headers import MAX_UPLOAD, Guard
 from empo.ui.kept_page import KeptPage
 from empo.ui.leaderboard import leaderboard
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
+from empo.ui.pair_desk import PairDesk
 from empo.ui.results_tab import ResultsTab
 from empo.ui.services import EngineHolder, Report, Services
 from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
 from empo.ui.theme import head, theme
+from empo.ui.train_events import TrainEvents
+from empo.ui.trainer_events import TrainerEvents
+from empo.ui.trainer_tab import TrainerTab
+from empo.ui.try_run import TryRun
 from empo.ui.view import Cast
 from empo.ui.waiting import Line
 
@@ -54,7 +59,7 @@ says what it keeps. If you are not well, talk to a person: <a href="https://find
 target="_blank" rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
-TABS = ("compare", "arena", "results", "about")
+TABS = ("compare", "arena", "train", "results", "about")
 
 
 def build(services: Services) -> gr.Blocks:
@@ -63,18 +68,24 @@ def build(services: Services) -> gr.Blocks:
         top = header(services)
         models = services.stack.models
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as first:
                 gr.HTML(HERO, elem_id="hero", apply_default_css=False, js_on_load=None)
                 cast = Cast(services.stack, services.hashes)
                 compare = CompareTab(Handlers(services, cast, read_opening()))
                 wire(compare)
-            with gr.Tab("Arena", id="arena"):
+            with gr.Tab("Arena", id="arena") as arena:
                 battles = ArenaHandlers(services)
                 ArenaTab(battles, lambda: leaderboard(battles.votes, battles.stamp, models))
-            with gr.Tab("Results", id="results"):
+            with gr.Tab("Train", id="train") as train:
+                desk = PairDesk(services.settings.data_dir, services.scorer)
+                trainer = TrainerTab(desk)
+            with gr.Tab("Results", id="results") as results:
                 ResultsTab(services)
-            with gr.Tab("About", id="about"):
+            with gr.Tab("About", id="about") as last:
                 gr.Markdown(about(services.stack), elem_id="about")
+        TrainEvents(trainer.pairs).wire(train.select)
+        events = TrainerEvents(trainer, services, TryRun(compare, tabs))
+        events.wire(train.select, [tab.select for tab in (first, arena, results, last)])
         sign_in(services.settings)
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
         keep_true(page, services, top, compare.panel.facts)
@@ -218,7 +229,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
         enable_monitoring=False,
         show_error=False,
         footer_links=[],
-        max_file_size="1mb",
+        max_file_size=f"{MAX_UPLOAD // 1_000_000}mb",
         app_kwargs={
             # The page itself, once kept, is for everybody: who may do what is asked before it.
             "middleware": [Middleware(Guard), Middleware(Door, gate=gate), Middleware(KeptPage)],

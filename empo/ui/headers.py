@@ -13,6 +13,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 4_000_000  # bytes; a whole conversation kept over a reload is far smaller
+MAX_UPLOAD = 16_000_000  # bytes of an uploaded file of pairs
+_AROUND = 100_000  # bytes that a form puts around a file
 # Gradio needs inline scripts and styles, and builds functions from text (gr.HTML).
 POLICY = "; ".join(
     (
@@ -41,7 +43,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > MAX_BODY:
+        if length.isdigit() and int(length) > _most(scope):
             await send({"type": "http.response.start", "status": 413, "headers": list(HEADERS)})
             await send({"type": "http.response.body", "body": b"Too large."})
             return
@@ -52,3 +54,8 @@ class Guard:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+def _most(scope: Message) -> int:
+    """Bytes that a request may have: more where files are uploaded."""
+    return MAX_UPLOAD + _AROUND if scope["path"].endswith("/upload") else MAX_BODY

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from train.recipe import Count, Fraction, Positive
+from empo.training.recipe import Count, Fraction, Positive
 
 
 class _Strict(BaseModel):

@@ -1,0 +1,201 @@
+"""One run at a time, three in line: who may start, and starting it.
+
+There is no queue but the folders themselves: whoever looks (`advance`) starts the oldest queued run
+if none is active. A trainer that ends does so too, so that the line moves with no app open.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from empo.errors import Busy, UsageError
+from empo.settings import ROOT, child_environment
+from empo.training.folder import RunFolder, make_folder, remove_folder, run_folders, runs_home
+from empo.training.process import Identity, in_turn
+from empo.training.recipe import RunSpec
+from empo.training.status import ACTIVE, RESUMABLE, RunStatus, read_status, write_status
+
+QUEUE = 3
+DOOR = ".queue.lock"
+NICE = 10  # of a run that shares the processor with the page
+GRACE = 10.0  # seconds between asking a process group to end and ending it
+_children: list[subprocess.Popen[bytes]] = []  # so that none stays behind as a zombie
+
+
+def enqueue(spec: RunSpec, memory: dict[str, int | None] | None = None) -> RunFolder:
+    """A new run in line, started at once if none is active; `memory` goes into its status.
+
+    Raises:
+        Busy: three are waiting already.
+        DataError: the folder cannot be written.
+    """
+    home = runs_home()
+    with in_turn(home / DOOR):
+        _room(home)
+        folder = make_folder(spec, home)
+        now = time.time()
+        status = RunStatus(folder.name, spec.kind, "queued", created=now, memory=memory or {})
+        write_status(folder, status)
+        _advance(home)
+    return folder
+
+
+def requeue(folder: RunFolder) -> None:
+    """Put a run that ended before its time in line again; it goes on from its last checkpoint.
+
+    Raises:
+        UsageError: it is not a run that can be resumed.
+        Busy: three are waiting already.
+    """
+    with in_turn(folder.path.parent / DOOR):
+        status = read_status(folder)
+        if status.state not in RESUMABLE:
+            raise UsageError(
+                f"The run {folder.name} is {status.state}; only a run that was stopped, failed or "
+                "was interrupted can be resumed."
+            )
+        _room(folder.path.parent)
+        folder.stop_file.unlink(missing_ok=True)
+        fresh = replace(status, state="queued", problem=None, sentence="", action="", process=None)
+        write_status(folder, fresh)
+        _advance(folder.path.parent)
+
+
+def advance(home: Path | None = None) -> None:
+    """Start the oldest queued run if none is active."""
+    home = home or runs_home()
+    if home.is_dir():
+        with in_turn(home / DOOR):
+            _advance(home)
+
+
+def ask_to_stop(folder: RunFolder) -> None:
+    """End the run after its current step with a whole checkpoint; one in line leaves the line.
+
+    Raises:
+        UsageError: it is neither running nor in line.
+    """
+    with in_turn(folder.path.parent / DOOR):
+        status = read_status(folder)
+        if status.state == "queued":
+            said = "It was taken out of the line."
+            write_status(folder, replace(status, state="stopped", sentence=said))
+        elif status.state in ACTIVE:
+            folder.stop_file.touch()
+        else:
+            raise UsageError(f"The run {folder.name} is {status.state}: there is nothing to stop.")
+
+
+def end_now(folder: RunFolder) -> None:
+    """End the run's process and all its children, asking first; the last checkpoint stays."""
+    status = read_status(folder)
+    if status.process is None or not status.process.alive():
+        return
+    pid = status.process.pid
+    own = _group_of(pid) == pid  # started by the app; one started by hand shares a shell's group
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            (os.killpg if own else os.kill)(pid, number)
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end:
+            _reap()
+            if not (_members(pid) if own else status.process.alive()):
+                return
+            time.sleep(0.1)
+
+
+def delete(folder: RunFolder) -> None:
+    """Throw a run away.
+
+    Raises:
+        UsageError: it is running.
+    """
+    with in_turn(folder.path.parent / DOOR):
+        status = read_status(folder)
+        if status.state in ACTIVE:
+            raise UsageError(f"The run {folder.name} is {status.state}; stop it first.")
+        remove_folder(folder)
+
+
+def _room(home: Path) -> None:
+    waiting = [f for f in run_folders(home) if read_status(f).state == "queued"]
+    if len(waiting) >= QUEUE:
+        raise Busy(f"{QUEUE} runs are waiting already; wait for one to start, or stop one.")
+
+
+def _advance(home: Path) -> None:
+    _reap()
+    found = [(folder, read_status(folder)) for folder in run_folders(home)]
+    if any(status.state in ACTIVE for _, status in found):
+        return
+    waiting = [(status.updated, folder, status) for folder, status in found
+               if status.state == "queued"]  # fmt: skip
+    if waiting:
+        _, folder, status = min(waiting, key=lambda entry: entry[0])
+        _launch(folder, status)
+
+
+def _launch(folder: RunFolder, status: RunStatus) -> None:
+    """Start the run's process in a session of its own, output to log.txt."""
+    folder.stop_file.unlink(missing_ok=True)
+    with (folder / "log.txt").open("ab") as log:
+        child = subprocess.Popen(
+            command(folder, status.kind),
+            cwd=ROOT,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _children.append(child)
+    if not _gpu():
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+    process = Identity.of(child.pid)
+    write_status(folder, replace(status, state="running", phase="starting", process=process))
+
+
+def _environment() -> dict[str, str]:
+    """A run on the processor leaves half of it to the page, unless OMP_NUM_THREADS says otherwise.
+
+    With fewer threads than cores and a lower priority chat keeps answering, only more slowly.
+    """
+    found = child_environment()
+    if not _gpu():
+        found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    return found
+
+
+def _gpu() -> bool:
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+
+
+def command(folder: RunFolder, kind: str) -> list[str]:
+    """What does the run, here or anywhere."""
+    return [sys.executable, "-u", "-m", f"train.{kind}", "--run", str(folder.path)]
+
+
+def _reap() -> None:
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _members(group: int) -> list[int]:
+    """The processes of a group that still run."""
+    return [pid for pid in psutil.pids() if _group_of(pid) == group and Identity.of(pid)]

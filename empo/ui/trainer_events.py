@@ -1,0 +1,259 @@
+"""What the Train tab's runs do: shown from the disk alone, started and ended by the owner alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from empo import runs
+from empo.budget import Budget, has_gpu
+from empo.errors import EmpoError, UsageError
+from empo.estimate import Estimate
+from empo.runs import Run
+from empo.training.status import ACTIVE
+from empo.ui.own_space import own_space, recipe_link
+from empo.ui.owner import is_owner, require_owner
+from empo.ui.run_charts import MOST
+from empo.ui.run_desk import Form, RunDesk, first_form, form_of
+from empo.ui.run_list import run_list
+from empo.ui.run_view import clock, parts
+from empo.ui.services import Services
+from empo.ui.train_events import QUIET, chosen
+from empo.ui.trainer_tab import RECIPE, RUN, TrainerTab
+from empo.ui.try_run import TryRun
+
+SHOWN: dict[str, Any] = {**QUIET, "concurrency_id": "runs", "concurrency_limit": 4}
+AT_WORK = (*ACTIVE, "queued")
+NOTHING = "Start a run in step 2, or open one at the left: its curves and replies are shown here."
+ZERO = (
+    "Training cannot run on ZeroGPU: the GPU is lent for a minute at a time, and only to a call "
+    "that a visitor waits for. Run the recipe as a job instead: hf jobs run --flavor l4x1 … "
+    "python -m empo runs start, or duplicate the Space onto a GPU of its own."
+)
+Updates = dict[Any, Any]
+
+
+class TrainerEvents:
+    """Wires the list, the recipe and the run. `tries` picks a finished run on the Compare tab."""
+
+    def __init__(self, tab: TrainerTab, services: Services, tries: TryRun) -> None:
+        self.tab, self.services, self.tries = tab, services, tries
+        self.desk = RunDesk(tab.pairs.desk)
+
+    def wire(self, opened: Callable[..., Any], left: Sequence[Callable[..., Any]]) -> None:
+        """`opened` and `left` are the select events of the Train tab and of the others."""
+        tab, form = self.tab, self.tab.form
+        at = [tab.picked, tab.beside]
+        shown: list[Component] = [*at, tab.list, tab.view, tab.timer]
+        asked = [*form.fields, *tab.pairs.choice]
+        opened(self.open, at, [*shown, tab.steps, form.note, form.go], **SHOWN)
+        gr.on([tab.timer.tick], self.tick, at, shown, **SHOWN)
+        for event in left:
+            event(self.leave, None, tab.timer, **QUIET, queue=False)
+        every = [*shown, tab.steps, *form.fields, *self.tries.outputs]
+        for trigger in (tab.list.act, tab.view.act):
+            trigger(self.act, [*at, *self.tries.inputs], every, **SHOWN)
+        tab.on.click(lambda: gr.Tabs(selected=RECIPE), None, tab.steps, **QUIET, queue=False)
+        gr.on(
+            [form.kind.input, form.model.input], self.refill, form.fields[:2], form.fields, **SHOWN
+        )
+        gr.on([form.check.click, tab.second.select], self.weigh, asked, form.note, **SHOWN)
+        alone: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "start"}
+        form.go.click(self.start, [*asked, tab.beside], [*shown, tab.steps, form.note], **alone)
+
+    # -- what is shown
+
+    def open(self, request: gr.Request, picked: Any, beside: Any) -> Updates:
+        """The tab as it is opened: the open run, else the one at work, else the newest."""
+        found = runs.runs()
+        names = [status.name for status in found]
+        busy = [status.name for status in found if status.state in AT_WORK]
+        open_ = picked if picked in names else (busy or names or [""])[0]
+        updates = self.show(request, open_, _others(beside, names))
+        if busy and not picked:
+            updates[self.tab.steps] = gr.Tabs(selected=RUN)
+        refusal = ZERO if self.services.settings.zero_gpu else ""
+        if refusal or not is_owner(request):
+            updates[self.tab.form.go] = gr.Button(visible=False)
+            updates[self.tab.form.note] = _note(refusal) if refusal else gr.skip()
+        return updates
+
+    def show(self, request: gr.Request, picked: Any, beside: Any, notice: str = "") -> Updates:
+        """List and run as the disk has them now; the timer runs on while something is at work."""
+        tab, found = self.tab, runs.runs()
+        names = [status.name for status in found]
+        open_ = picked if picked in names else ""
+        others = tuple(name for name in _others(beside, names) if name != open_)
+        said = f"<span>{escape(notice)}</span>" if notice else ""
+        view = {"notice": said} | self._run(open_, others, is_owner(request))
+        return {
+            tab.picked: open_,
+            tab.beside: others,
+            tab.list: {"list": run_list(found, open_, others)},
+            tab.view: view,
+            tab.timer: gr.Timer(active=any(status.state in AT_WORK for status in found)),
+        }
+
+    def _run(self, name: str, others: Sequence[str], owner: bool) -> dict[str, str]:
+        if not name:
+            return {"head": f'<p class="quiet">{NOTHING}</p>'}
+        try:
+            run, more = runs.run(name), _readable(others)
+            rows = {one.name: runs.metrics(one.name) for one in (run, *more)}
+            samples, log = runs.samples(name), runs.log_tail(name)
+            return parts(run, rows, samples, log, more, owner, has_gpu())
+        except EmpoError as error:
+            return {"head": f"<p>{escape(str(error))}</p>"}
+
+    def tick(self, request: gr.Request, picked: Any, beside: Any) -> Updates:
+        """A look while something is at work; a run that has begun elsewhere is opened."""
+        return self.show(request, picked or _busy(), beside)
+
+    def leave(self) -> gr.Timer:
+        """Another tab is open: nobody looks."""
+        return gr.Timer(active=False)
+
+    # -- what is done
+
+    def act(self, event: gr.EventData, request: gr.Request, *values: Any) -> Updates:
+        """A click in the list or on the open run."""
+        picked, beside, *tried = values
+        data = event._data if isinstance(event._data, dict) else {}
+        kind, name = data.get("kind"), str(data.get("run", ""))
+        try:
+            if kind == "open":
+                return self.show(request, name, beside) | {self.tab.steps: gr.Tabs(selected=RUN)}
+            if kind in ("with", "without"):
+                kept = [other for other in _list(beside) if other != name]
+                return self.show(request, picked, kept + [name] * (kind == "with"))
+            if kind == "copy":
+                filled = self.tab.form.filled(form_of(runs.run(name).spec))
+                return {**filled, self.tab.steps: gr.Tabs(selected=RECIPE)}
+            if kind == "compare":
+                return self.tries.updates(request, name, *tried)
+            does = {"stop": self.stop, "end": self.end, "resume": self.resume}
+            does["delete"] = self.delete
+            if kind not in does:
+                raise UsageError("There is no such button.")
+            does[kind](request, name)
+        except EmpoError as error:
+            return self.show(request, picked, beside, str(error))
+        return self.show(request, picked, beside)
+
+    def stop(self, request: gr.Request, name: str) -> None:
+        """End the run after its current step.
+
+        Raises:
+            NotAllowed: it is not the owner who asks.
+            UsageError: there is no such run, or nothing to stop.
+        """
+        require_owner(request)
+        runs.stop(name)
+
+    def end(self, request: gr.Request, name: str) -> None:
+        """End its processes now. Raises: as `stop`."""
+        require_owner(request)
+        runs.stop(name, now=True)
+
+    def resume(self, request: gr.Request, name: str) -> None:
+        """Put it in line again. Raises: as `stop`, and Busy."""
+        require_owner(request)
+        self._can_train()
+        runs.resume(name)
+
+    def delete(self, request: gr.Request, name: str) -> None:
+        """Throw it away. Raises: as `stop`."""
+        require_owner(request)
+        runs.delete(name)
+
+    def start(self, request: gr.Request, *values: Any) -> Updates:
+        """Start what step 2 says, on the pairs of step 1, and show it."""
+        *asked, beside = values
+        form = self.tab.form
+        count = len(form.fields)
+        try:
+            require_owner(request)
+            self._can_train()
+            made = self.desk.start(Form(*asked[:count]), chosen(*asked[count:]))
+        except EmpoError as error:
+            return {form.note: _note(str(error))}
+        return self.show(request, made.name, beside) | {
+            self.tab.steps: gr.Tabs(selected=RUN),
+            form.note: "",
+        }
+
+    def _can_train(self) -> None:
+        if self.services.settings.zero_gpu:
+            raise UsageError(ZERO)
+
+    # -- step 2
+
+    def refill(self, kind: Any, model: Any) -> Updates:
+        """The recipe's own values for another method or model."""
+        try:
+            return dict(self.tab.form.filled(first_form(kind, model)))
+        except EmpoError:
+            return {}
+
+    def weigh(self, request: gr.Request, *values: Any) -> str:
+        """Memory and time of what is asked for, and for visitors where to run it."""
+        count = len(self.tab.form.fields)
+        try:
+            spec, budget, time = self.desk.weigh(Form(*values[:count]), chosen(*values[count:]))
+            said = _note(weighed(budget, time))
+            zero = self.services.settings.zero_gpu
+            if zero or not is_owner(request):
+                said += _note(ZERO) if zero else ""
+                return (
+                    said
+                    + f'<div class="own">{own_space(spec, self.services.settings.space_id)}</div>'
+                )
+            return said + recipe_link(spec)
+        except EmpoError as error:
+            return _note(str(error))
+
+
+def weighed(budget: Budget, time: Estimate) -> str:
+    """Memory and time in one or two sentences, with the cheapest fix where it does not fit."""
+    steps = f"{time.steps:,} step{'' if time.steps == 1 else 's'}"
+    long = "a time that is " if time.seconds is None else f"about {clock(time.seconds)}, "
+    said = f"{steps}, {long}{time.basis}."
+    if budget.needed is None:
+        return f"{said} Its memory is not known: the base's files are not on this machine."
+    need, free = budget.needed / 1e9, budget.free / 1e9
+    if budget.fits:
+        return f"{said} It takes about {need:.2g} GB of memory; {free:.2g} GB are free."
+    return (
+        f"{said} It does not fit: {need:.2g} GB are needed, {free:.2g} GB are free; {budget.fix}."
+    )
+
+
+def _readable(names: Sequence[str]) -> list[Run]:
+    found = []
+    for name in names[: MOST - 1]:
+        try:
+            found.append(runs.run(name))
+        except EmpoError:  # thrown away, or damaged, since the page was drawn
+            continue
+    return found
+
+
+def _busy() -> str:
+    return next((status.name for status in runs.runs() if status.state in ACTIVE), "")
+
+
+def _list(value: Any) -> list[str]:
+    found = value if isinstance(value, list | tuple) else ()
+    return [name for name in found if isinstance(name, str)][: MOST - 1]
+
+
+def _others(value: Any, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in _list(value) if name in names)
+
+
+def _note(text: str) -> str:
+    return f"<p>{escape(text)}</p>"

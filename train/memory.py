@@ -1,0 +1,46 @@
+"""The most memory that training took, measured from when it began."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+_SELF = Path("/proc/self")
+
+
+class Meter:
+    """Peak bytes above what the process held when the meter was made (None: not measurable here).
+
+    Made after the libraries are imported and before a model is loaded: what is left is the model,
+    its gradients, the optimiser and activations. On a GPU: what the allocator handed out.
+    """
+
+    def __init__(self) -> None:
+        self.gpu = torch.cuda.is_available()
+        self.before = 0
+        if self.gpu:
+            torch.cuda.reset_peak_memory_stats()
+        elif (_SELF / "clear_refs").exists():
+            try:
+                (_SELF / "clear_refs").write_text("5")  # the peak counts from now on
+            except OSError:
+                return
+            self.before = _kilobytes("VmRSS") or 0
+
+    @property
+    def peak(self) -> int | None:
+        if self.gpu:
+            return torch.cuda.max_memory_allocated()
+        found = _kilobytes("VmHWM") if self.before else None
+        return None if found is None else max(0, found - self.before)
+
+
+def _kilobytes(name: str) -> int | None:
+    """A line of /proc/self/status in bytes."""
+    try:
+        lines = (_SELF / "status").read_text("utf-8").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+    return int(found[0]) * 1024 if found else None
