@@ -140,7 +140,7 @@ def test_the_best_way_trusts_what_is_right() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the aim is .82; the shipped scorer reaches .811")
+@pytest.mark.xfail(strict=True, reason="the aim is .82; the shipped scorer reaches .808")
 def test_interpretation_reaches_its_aim(data_file: Callable[[str], Path]) -> None:
     from empo.scoring.embedded import EmbeddedScorer
     from empo.scoring.valence import ValenceMeter
@@ -164,9 +164,7 @@ def test_the_shipped_scorer_reaches_its_figures(data_file: Callable[[str], Path]
     for name in MECHANISMS:
         own = found[name]["rationales"]
         for measure in ("token_f1", "iou_f1"):
-            assert own["head"][measure] > own["first_sentence"][measure], (name, measure)
-    for name in ("emotional_reaction", "exploration"):
-        own = found[name]["rationales"]
-        assert own["head"]["iou_f1"] > own["whole_reply"]["iou_f1"], name
+            for baseline in ("first_sentence", "whole_reply"):
+                assert own["head"][measure] > own[baseline][measure], (name, measure)
     for measured in found.values():
         assert measured["accuracy"][1] <= measured["accuracy"][0] <= measured["accuracy"][2]
