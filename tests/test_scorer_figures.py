@@ -13,7 +13,7 @@ from empo.scoring.rationale import Reading
 from empo.scoring.scorer import EMBEDDED
 from empo.types import MECHANISMS, EmotionGuess
 from train.scoring import figures
-from train.scoring.calibrate import best_reading, blend, temperature
+from train.scoring.calibrate import Marks, best_reading, best_way, blend, temperature
 from train.scoring.data import read_epitome
 from train.scoring.rationales import first_sentence, iou_f1, token_f1, whole_reply
 
@@ -114,7 +114,7 @@ def test_the_blend_leans_to_the_model_that_is_right() -> None:
     right = torch.nn.functional.one_hot(labels, 3).float().mul(4).log_softmax(-1)
     wrong = right.roll(1, 0)
     assert blend(right, wrong, labels)[0] == 0
-    assert blend(wrong, right, labels)[0] == 0.7
+    assert blend(wrong, right, labels)[0] == 0.9
 
 
 def test_the_best_reading_is_the_one_that_finds_the_spans() -> None:
@@ -126,8 +126,21 @@ def test_the_best_reading_is_the_one_that_finds_the_spans() -> None:
     assert found.threshold <= 0.3
 
 
+def test_the_best_way_trusts_what_is_right() -> None:
+    offsets = [(i, i + 1) for i in range(0, 15, 2)]
+    owners = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    right, wrong = np.array([[-4.0], [4.0], [-4.0]]), np.array([[4.0], [-4.0], [4.0]])
+    # d e f, the second sentence, is true.
+    texts = [(TEXT, ((6, 11),))]
+    for pieces, sentences, weight in ((wrong, right, 1.0), (right, wrong, 0.0)):
+        marks = Marks(offsets, pieces[owners], sentences, owners)
+        found, reading = best_way(texts, [marks], 0)
+        assert found == weight
+        assert isinstance(reading, Reading)
+
+
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the aim is .82; the shipped scorer reaches .811")
+@pytest.mark.xfail(strict=True, reason="the aim is .82; the shipped scorer reaches .808")
 def test_interpretation_reaches_its_aim(data_file: Callable[[str], Path]) -> None:
     from empo.scoring.embedded import EmbeddedScorer
     from empo.scoring.valence import ValenceMeter
@@ -151,9 +164,7 @@ def test_the_shipped_scorer_reaches_its_figures(data_file: Callable[[str], Path]
     for name in MECHANISMS:
         own = found[name]["rationales"]
         for measure in ("token_f1", "iou_f1"):
-            assert own["head"][measure] > own["first_sentence"][measure], (name, measure)
-    for name in ("emotional_reaction", "exploration"):
-        own = found[name]["rationales"]
-        assert own["head"]["iou_f1"] > own["whole_reply"]["iou_f1"], name
+            for baseline in ("first_sentence", "whole_reply"):
+                assert own["head"][measure] > own[baseline][measure], (name, measure)
     for measured in found.values():
         assert measured["accuracy"][1] <= measured["accuracy"][0] <= measured["accuracy"][2]

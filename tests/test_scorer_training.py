@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -23,8 +26,11 @@ from empo.types import MECHANISMS
 from train.scoring import data, encoding, fit, graph, quantise
 from train.scoring.minilm import minilm
 from train.scoring.network import Network
+from train.scoring.owners import FILES
 from train.scoring.recipe import ScorerRecipe
 from train.scoring.refit import refit_rationales
+from train.scoring.replies import read_replies
+from train.scoring.shipped import shipped_network
 from train.scoring.vocabulary import trim
 
 VOCABULARY = 60
@@ -51,7 +57,7 @@ def network() -> Network:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    return Network(config, emotions=len(EMOTIONS))
+    return Network(config, emotions=len(EMOTIONS), low=1)
 
 
 def texts(*lengths: int) -> list[tuple[int, ...]]:
@@ -89,6 +95,37 @@ def test_epitome_rows_are_read_in_the_order_of_the_mechanisms(tmp_path: Path) ->
         data.read_epitome(tmp_path, "val")
     with pytest.raises(DataError, match="epitome_test"):
         data.read_epitome(tmp_path, "test")
+
+
+def test_the_owners_files_give_the_same_split(
+    data_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    names = ("train", "val", "test")
+    paths = [data_file(f"epitome_{name}.csv.gz") for name in names]
+    rows = []
+    for path in paths:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+            rows += csv.DictReader(lines)
+    # A reply that is in no split, as in the owners' files.
+    rows.append({**rows[0], "rp_id": "other"})
+    (tmp_path / "epitome").mkdir()
+    columns = ("sp_id", "rp_id", "seeker_post", "response_post", "level", "rationales")
+    for short, name in FILES.items():
+        with (tmp_path / "epitome" / name).open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(columns)
+            for row in sorted(rows, key=lambda row: row["sp_id"]):
+                parts = [f"{short}_level", f"{short}_rationales"]
+                writer.writerow([row[column] for column in [*columns[:4], *parts]])
+    for name in names:
+        assert data.read_epitome(tmp_path, name) == data.read_epitome(paths[0].parent, name)
+    last = tmp_path / "epitome" / FILES["IP"]
+    last.write_text("\n".join(last.read_text("utf-8").splitlines()[:40]), "utf-8")
+    with pytest.raises(DataError, match="train split: fetch it again"):
+        data.read_epitome(tmp_path, "train")
+    last.write_text("sp_id,level\n1,0\n", "utf-8")
+    with pytest.raises(DataError, match=r"no column .rp_id.: fetch it again"):
+        data.read_epitome(tmp_path, "train")
 
 
 def test_the_real_files(data_file: Callable[[str], Path]) -> None:
@@ -143,6 +180,23 @@ def test_the_trimmed_vocabulary_still_spells_every_word() -> None:
     assert encoded.tokens[0] == "[CLS]"
 
 
+def test_replies_are_cut_into_sentences_with_their_marks_and_states(network: Network) -> None:
+    tokenizer = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
+    # The small network knows few pieces.
+    network.eval().encoder.resize_token_embeddings(tokenizer.get_vocab_size())
+    pair = data.Pair("I lost it", "So sorry. Why? ok", (1, 0, 2), (((0, 9),), (), ((13, 14),)))
+    whole, cut = (read_replies(network, tokenizer, [pair], read)[0] for read in (32, 5))
+    # So sorry . | why ? | ok
+    assert whole.owners.tolist() == [0, 0, 0, 1, 1, 2]
+    assert whole.lengths.tolist() == [3, 2, 1]
+    assert [len(part) for part in whole.sentences()] == [3, 2, 1]
+    # One of the four characters of the question is marked: too few.
+    assert whole.marks.tolist() == [[True, False, False], [False] * 3, [False] * 3]
+    assert not np.isnan(whole.states).any()
+    # [CLS] so sorry . [SEP]
+    assert np.isnan(cut.states[:, 0]).tolist() == [False, True, True]
+
+
 # Rounding
 
 
@@ -183,33 +237,75 @@ def test_inside_rounded_the_weights_are_the_shipped_ones_and_still_learn(network
 # The graph
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_the_graph_computes_what_the_network_does(
-    network: Network, tmp_path: Path, bits: int
-) -> None:
-    network.eval()
-    embeddings = network.encoder.embeddings
+def shippable(network: Network) -> Network:
+    """`network` with embeddings that 8 bits hold exactly."""
+    embeddings = network.eval().encoder.embeddings
     for table in (embeddings.word_embeddings, embeddings.position_embeddings):
         scale = table.weight.data.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
         table.weight.data = (table.weight.data / scale).round() * scale
-    graph.write(network, tmp_path / "small.onnx", bits)
-    session = onnxruntime.InferenceSession(str(tmp_path / "small.onnx"))
-    rows = texts(20, 9, 14, 3)
-    arrays = pack(rows, [0, 1, 1, 0], [(0, 1), (0, 2), (3, 2)], [0, 3])
-    levels, rationales, emotions = session.run(["levels", "rationales", "emotions"], arrays)
-    assert levels.shape == (3, len(MECHANISMS), 3)
+    return network
+
+
+def run(path: Path, rows: list[tuple[int, ...]], roles: list[int], *places) -> dict:
+    """The outputs of the graph at `path` by their names; `places` as `pack` takes them."""
+    session = onnxruntime.InferenceSession(str(path))
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, pack(rows, roles, *places)), strict=True))
+
+
+@pytest.mark.parametrize(
+    "bits, integers, error", [(4, False, 1e-5), (8, False, 1e-5), (4, True, 0.02)]
+)
+def test_the_graph_computes_what_the_network_does(
+    network: Network, tmp_path: Path, bits: int, integers: bool, error: float
+) -> None:
+    graph.write(shippable(network), tmp_path / "small.onnx", bits, integers)
+    rows, roles = texts(20, 9, 14, 3), [0, 1, 1, 0]
+    found = run(tmp_path / "small.onnx", rows, roles, [(0, 1), (0, 2), (3, 2)], [0, 3])
+    assert found["levels"].shape == (3, len(MECHANISMS), 3)
     with torch.inference_mode(), quantise.rounded(network, bits):
         states = []
-        for row, role in zip(rows, (0, 1, 1, 0), strict=True):
+        for row, role in zip(rows, roles, strict=True):
             batch = encoding.padded([row])
             states.append((network.encode(*batch, role=role), batch.mask))
         for n, (post, reply) in enumerate(((0, 1), (0, 2), (3, 2))):
             output = network.pair(*states[reply], *states[post])
-            assert np.allclose(output.levels[0], levels[n], atol=1e-5)
-            own = rationales[n, : len(rows[reply])]
-            assert np.allclose(output.rationales[0], own, atol=1e-5)
+            assert np.allclose(output.levels[0], found["levels"][n], atol=error)
+            length = len(rows[reply])
+            assert np.allclose(output.rationales[0], found["rationales"][n, :length], atol=error)
+            low = network.low_states(*encoding.padded([rows[reply]]), role=1)
+            evidence = network.evidence(low)[0]
+            assert np.allclose(evidence, found["evidence"][n, :length], atol=error)
         for n, speaker in enumerate((0, 3)):
-            assert np.allclose(network.emotion(*states[speaker])[0], emotions[n], atol=1e-5)
+            emotion = network.emotion(*states[speaker])[0]
+            assert np.allclose(emotion, found["emotions"][n], atol=error)
+
+
+def test_integer_products_do_not_see_the_neighbours(network: Network, tmp_path: Path) -> None:
+    graph.write(shippable(network), tmp_path / "small.onnx", 4)
+    rows = texts(20, 9, 14, 30)
+    loud = run(tmp_path / "small.onnx", rows, [0, 1, 1, 0], [(0, 1), (3, 2)], [0, 3])
+    alone = run(tmp_path / "small.onnx", rows[:2], [0, 1], [(0, 1)], [0])
+    assert np.allclose(loud["levels"][0], alone["levels"][0], atol=1e-6)
+    assert np.allclose(loud["emotions"][0], alone["emotions"][0], atol=1e-6)
+
+
+def test_the_network_comes_back_from_its_graph(network: Network, tmp_path: Path) -> None:
+    graph.write(shippable(network), tmp_path / "first.onnx", 4)
+    again = shipped_network(tmp_path / "first.onnx", network.low, 4)
+    graph.write(again, tmp_path / "second.onnx", 4)
+    first, second = (
+        {w.name: w for w in onnx.load(tmp_path / f"{name}.onnx").graph.initializer}
+        for name in ("first", "second")
+    )
+    assert set(first) == set(second)
+    for name, weight in first.items():
+        before, after = onnx.numpy_helper.to_array(weight), onnx.numpy_helper.to_array(second[name])
+        assert np.allclose(before, after, rtol=1e-6), name
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "none", [], []))
+    onnx.save_model(empty, str(tmp_path / "none.onnx"))
+    with pytest.raises(DataError, match="not a graph of this scorer"):
+        shipped_network(tmp_path / "none.onnx", 0, 4)
 
 
 def test_padding_changes_nothing_in_training_either(network: Network) -> None:

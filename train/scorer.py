@@ -2,11 +2,13 @@
 
     python -m train.scorer               from MiniLM: train, calibrate, write assets/models/scorer
     python -m train.scorer --resume      the same, from the emotion stage saved in --work
+    python -m train.scorer --refit       keep the shipped encoder; fit again what stands on it
+    python -m train.scorer --folds       cross-validate the linear models; train nothing
     python -m train.scorer --listener    only recompute what a typical human listener scores
     python -m train.scorer --evaluate    the figures of the model card as tables (--json: as JSON)
     python -m train.scorer --rounding    what few-bit weights cost, on validation rows
 
-Data come from EMPO_DATA: epitome_{train,val,test}.csv.gz, EmpatheticDialogues, and, for the
+Data come from EMPO_DATA: EPITOME and EmpatheticDialogues (python -m empo fetch), and, for the
 in-domain check, the recorded replies. Training needs requirements-train.txt (MiniLM, onnx).
 """
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from train.scoring.vocabulary import Vocabulary
 
 WORK = ROOT / "runs" / "scorer"
-ENCODER_BITS = 4
 SAVE_EVERY = 50
 
 
@@ -50,7 +51,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.rounding:
         _rounding(recipe, folder, out, args.work)
         return
-    if not args.listener:
+    if args.folds:
+        from train.scoring.publish import folds
+
+        folds(recipe, folder, out)
+        return
+    if args.refit:
+        from train.scoring.publish import refit
+
+        refit(recipe, folder, out)
+    elif not args.listener:
         _train(recipe, folder, out, args.work, args.resume)
     from train.scoring.listener import add_listener
 
@@ -80,17 +90,26 @@ def _train(recipe: ScorerRecipe, folder: Path, out: Path, work: Path, resume: bo
     import torch
 
     from train.scoring import network as networks
+    from train.scoring import quantise
+    from train.scoring.encoding import encode_pairs
     from train.scoring.minilm import minilm
+    from train.scoring.publish import ENCODER_BITS, publish
+    from train.scoring.refit import refit_rationales
     from train.scoring.vocabulary import trim
 
     base = minilm(recipe.base, recipe.base_sha256)
     rows = read_rows(folder)
     vocabulary = trim(base / "tokenizer.json", rows.texts, recipe.vocabulary)
     torch.manual_seed(recipe.seed)
-    network = networks.from_minilm(base, vocabulary.kept, len(EMOTIONS), recipe.positions)
+    network = networks.from_minilm(
+        base, vocabulary.kept, len(EMOTIONS), recipe.positions, recipe.epitome.frozen
+    )
     work.mkdir(parents=True, exist_ok=True)
     learn(network, vocabulary, rows, recipe, work, resume)
-    publish(network, vocabulary, recipe, rows.pairs, folder, out)
+    with quantise.rounded(network, ENCODER_BITS):
+        pairs = encode_pairs(vocabulary.tokenizer, rows.pairs, recipe.post, recipe.reply)
+        refit_rationales(network, pairs, recipe.seed)
+    publish(network, vocabulary.tokenizer, recipe, rows.pairs, folder, out)
 
 
 def learn(
@@ -106,6 +125,7 @@ def learn(
 
     from train.scoring import fit, quantise
     from train.scoring.encoding import encode_feelings, encode_pairs
+    from train.scoring.publish import ENCODER_BITS
 
     tokenizer = vocabulary.tokenizer
     feelings = encode_feelings(tokenizer, rows.feelings, recipe.speaker)
@@ -138,39 +158,6 @@ def _saver(path: Path) -> Watch:
     return watch
 
 
-def publish(
-    network: Network,
-    vocabulary: Vocabulary,
-    recipe: ScorerRecipe,
-    pairs: list[data.Pair],
-    folder: Path,
-    out: Path,
-) -> None:
-    """Write what the app loads: graph, linear model (fitted to `pairs`), tokenizer, card."""
-    from empo.scoring.wide import Wide
-    from train.scoring import graph, quantise
-    from train.scoring.calibrate import calibrate
-    from train.scoring.encoding import encode_pairs
-    from train.scoring.refit import refit_rationales
-    from train.scoring.wide import fit_wide
-
-    tokenizer = vocabulary.tokenizer
-    out.mkdir(parents=True, exist_ok=True)
-    fit_wide(tokenizer, pairs, out / "wide.npz")
-    valid = data.read_epitome(folder, "val")
-    _, utterances = data.read_emotions(folder, "valid")
-    with quantise.rounded(network, ENCODER_BITS):
-        rows = encode_pairs(tokenizer, pairs, recipe.post, recipe.reply)
-        refit_rationales(network, rows, recipe.seed)
-        wide = Wide(out / "wide.npz")
-        card = calibrate(network, tokenizer, recipe, wide, valid, utterances)
-    graph.write(network, out / "scorer.onnx", ENCODER_BITS)
-    tokenizer.no_truncation()
-    tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-    text = json.dumps(card.model_dump(), indent=1)
-    (out / "scorer.json").write_text(text + "\n", "utf-8")
-
-
 def _rounding(recipe: ScorerRecipe, folder: Path, out: Path, work: Path) -> None:
     """Print validation accuracy with the float32 weights of the last run, and as shipped."""
     import torch
@@ -181,11 +168,12 @@ def _rounding(recipe: ScorerRecipe, folder: Path, out: Path, work: Path) -> None
     from train.scoring.encoding import encode_pairs
     from train.scoring.minilm import minilm
     from train.scoring.network import Network
+    from train.scoring.publish import ENCODER_BITS
 
     tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
     base = BertConfig.from_pretrained(minilm(recipe.base, recipe.base_sha256))
     base.vocab_size, base.max_position_embeddings = tokenizer.get_vocab_size(), recipe.positions
-    network = Network(base, len(EMOTIONS)).eval()
+    network = Network(base, len(EMOTIONS), recipe.epitome.frozen).eval()
     network.load_state_dict(torch.load(work / "epitome.pt", weights_only=True))
     rows = encode_pairs(tokenizer, data.read_epitome(folder, "val"), recipe.post, recipe.reply)
     plain = fit.accuracy(network, rows)
@@ -205,6 +193,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--work", type=Path, default=WORK, help="where the stages' weights go")
     parser.add_argument("--resume", action="store_true", help="start after the emotion stage")
+    parser.add_argument("--refit", action="store_true", help="keep the encoder that is shipped")
+    parser.add_argument("--folds", action="store_true", help="only cross-validate linear models")
     parser.add_argument("--listener", action="store_true", help="only the typical listener")
     parser.add_argument("--evaluate", action="store_true", help="only measure; train nothing")
     parser.add_argument("--rounding", action="store_true", help="only what few bits cost")

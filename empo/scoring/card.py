@@ -26,12 +26,14 @@ class _Strict(BaseModel):
 class MechanismCard(_Strict):
     """How a level's probabilities and a rationale come about.
 
-    `wide` is the linear model's weight in the mean of both log-probabilities, `temperature` then
-    divides them (Guo et al. 2017); the rest reads rationales.
+    `wide` is the linear models' weight in the mean of both log-probabilities, `temperature` then
+    divides them (Guo et al. 2017). The rest reads rationales: `sentence` is the weight of a piece's
+    sentence beside the piece itself, in the mean of both logits.
     """
 
     wide: Annotated[float, Field(ge=0, le=1)]
     temperature: Positive
+    sentence: Annotated[float, Field(ge=0, le=1)]
     threshold: Annotated[float, Field(gt=0, lt=1)]
     window: Annotated[int, Field(ge=0)]
     gap: Annotated[int, Field(ge=0)]

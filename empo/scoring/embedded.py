@@ -6,17 +6,20 @@ was trained on and how good it is. A text's scores depend on nothing else in the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from empo.scoring.card import ScorerError, read_card
 from empo.scoring.language import is_english
 from empo.scoring.packing import pack
-from empo.scoring.rationale import spans
+from empo.scoring.rationale import marked, spans
 from empo.scoring.scorer import Pair
+from empo.scoring.sentences import owners
 from empo.scoring.valence import ValenceMeter
-from empo.scoring.wide import Wide, log_softmax
+from empo.scoring.wide import Opinion, Wide, log_softmax
 from empo.types import MECHANISMS, EmotionGuess, MechanismScore, Scores, Valence
 
 if TYPE_CHECKING:
@@ -25,22 +28,30 @@ if TYPE_CHECKING:
 
 # More at once no longer fit in a processor's cache, and take longer.
 BATCH = 16
+SIDE_BY_SIDE = 4
 TOP = 5
 # Far more than the pieces that are read; keeps a pasted book from costing anything.
 MAX_CHARACTERS = 4000
 SPEAKER, REPLY = 0, 1
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class _Text(NamedTuple):
     """A text cut to what is read: ids, and the characters of its pieces without the markers.
 
-    `pieces` are all ids without the markers, uncut.
+    `pieces` are all ids without the markers, uncut, `sentences` the numbers of their sentences.
     """
 
     ids: list[int]
     offsets: list[tuple[int, int]]
     pieces: list[int]
+    sentences: list[int]
     english: bool
+
+    def read(self, outputs: np.ndarray) -> np.ndarray:
+        """The rows of the graph's `outputs` for the pieces at `offsets`."""
+        return outputs[1 : len(self.offsets) + 1]
 
 
 class EmbeddedScorer:
@@ -68,9 +79,13 @@ class EmbeddedScorer:
         replies = self._read([reply for _, reply in pairs], self.card.reply)
         results: list[Scores | None] = [None] * len(pairs)
         lengths = [len(replies[r].ids) + len(posts[c].ids) for c, r in pairs]
-        for chosen in _batches(lengths):
-            batch = [pairs[i] for i in chosen]
-            for i, scores in zip(chosen, self._score(batch, posts, replies), strict=True):
+        batches = list(_batches(lengths))
+
+        def scored(chosen: list[int]) -> list[Scores]:
+            return list(self._score([pairs[i] for i in chosen], posts, replies))
+
+        for chosen, found in zip(batches, _side_by_side(scored, batches), strict=True):
+            for i, scores in zip(chosen, found, strict=True):
                 results[i] = scores
         return [scores for scores in results if scores is not None]
 
@@ -84,7 +99,7 @@ class EmbeddedScorer:
             ids = [read[text].ids for text in batch]
             # The graph wants a pair; the first text beside itself is the cheapest.
             arrays = pack(ids, [SPEAKER] * len(ids), [(0, 0)], range(len(ids)))
-            _, _, emotions = self._run(arrays)
+            *_, emotions = self._run(arrays)
             for text, row in zip(batch, emotions, strict=True):
                 guesses[text] = self._guess(row) if read[text].english else ()
         return [guesses[text] for text in texts]
@@ -100,8 +115,9 @@ class EmbeddedScorer:
         for context, reply in pairs:
             text = replies[reply]
             arrays = pack([posts[context].ids, text.ids], [SPEAKER, REPLY], [(0, 1)], [0])
-            _, rationales, _ = self._run(arrays)
-            found.append((text.offsets, _sigmoid(rationales[0, 1 : len(text.offsets) + 1])))
+            _, rationales, evidence, _ = self._run(arrays)
+            opinion = self._wide(text.pieces, text.sentences, text.read(evidence[0]))
+            found.append((text.offsets, self._marks(text, text.read(rationales[0]), opinion)))
         return found
 
     def _read(self, texts: Iterable[str], limit: int) -> dict[str, _Text]:
@@ -114,8 +130,9 @@ class EmbeddedScorer:
         ids, offsets = encoding.ids, encoding.offsets[1:-1]
         if len(ids) > limit:
             ids, offsets = [*ids[: limit - 1], self._end], offsets[: limit - 2]
-        pieces = encoding.ids[1:-1]
-        return _Text(ids, offsets, pieces, is_english(text, encoding, self._unknown))
+        numbers = owners(text, encoding.offsets[1:-1])
+        english = is_english(text, encoding, self._unknown)
+        return _Text(ids, offsets, encoding.ids[1:-1], numbers, english)
 
     def _score(
         self, pairs: Sequence[Pair], posts: dict[str, _Text], replies: dict[str, _Text]
@@ -126,34 +143,44 @@ class EmbeddedScorer:
         roles = [SPEAKER] * len(places) + [REPLY] * len(own)
         # A reply that several contexts share is attended from each, but encoded once.
         indices = [(places[c], own[r]) for c, r in pairs]
-        levels, rationales, emotions = self._run(pack(texts, roles, indices, range(len(places))))
+        arrays = pack(texts, roles, indices, range(len(places)))
+        levels, rationales, evidence, emotions = self._run(arrays)
         for n, (context, reply) in enumerate(pairs):
             text = replies[reply]
             yield Scores(
-                **self._mechanisms(reply, text, levels[n], rationales[n]),
+                **self._mechanisms(reply, text, levels[n], rationales[n], evidence[n]),
                 valence=self._meter(reply) if text.english else Valence(),
                 emotion=self._guess(emotions[places[context]]) if posts[context].english else (),
                 out_of_scope=not text.english,
             )
 
     def _mechanisms(
-        self, reply: str, text: _Text, levels: np.ndarray, rationales: np.ndarray
+        self,
+        reply: str,
+        text: _Text,
+        levels: np.ndarray,
+        rationales: np.ndarray,
+        evidence: np.ndarray,
     ) -> dict[str, MechanismScore | None]:
         if not text.english:
             return dict.fromkeys(MECHANISMS)
         scores: dict[str, MechanismScore | None] = {}
-        deep, wide = log_softmax(levels), self._wide(text.pieces)
+        deep = log_softmax(levels)
+        opinion = self._wide(text.pieces, text.sentences, text.read(evidence))
+        marks = self._marks(text, text.read(rationales), opinion)
         for i, name in enumerate(MECHANISMS):
             card = self.card.mechanisms[name]
-            both = (1 - card.wide) * deep[i] + card.wide * wide[i]
+            both = (1 - card.wide) * deep[i] + card.wide * opinion.levels[i]
             probabilities = _softmax(both / card.temperature)
             level = int(probabilities.argmax())
-            found = ()
-            if level:
-                marks = _sigmoid(rationales[1 : len(text.offsets) + 1, i])
-                found = spans(reply, text.offsets, marks, card.reading)
+            found = spans(reply, text.offsets, marks[:, i], card.reading) if level else ()
             scores[name] = MechanismScore(level, tuple(map(float, probabilities)), found)
         return scores
+
+    def _marks(self, text: _Text, rationales: np.ndarray, opinion: Opinion) -> np.ndarray:
+        """Probabilities (pieces read, mechanisms) that a piece is part of the rationale."""
+        weights = [self.card.mechanisms[name].sentence for name in MECHANISMS]
+        return marked(rationales, opinion.sentences, text.sentences, weights)
 
     def _guess(self, logits: np.ndarray) -> tuple[EmotionGuess, ...]:
         probabilities = _softmax(logits / self.card.emotion_temperature)
@@ -163,17 +190,11 @@ class EmbeddedScorer:
 
     def _run(self, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
         try:
-            return self._session.run(["levels", "rationales", "emotions"], arrays)
+            return self._session.run(["levels", "rationales", "evidence", "emotions"], arrays)
         except Exception as error:
             # ONNX Runtime has no common base class of its errors.
             said = " ".join(str(error).split())[:200]
             raise ScorerError(f"The scorer could not run: {said}") from error
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    return 1 / (1 + np.exp(-logits))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -189,6 +210,17 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for start in range(0, len(order), BATCH):
         yield order[start : start + BATCH]
+
+
+def _side_by_side(work: Callable[[T], R], parts: Sequence[T]) -> Iterable[R]:
+    """`work` on each of `parts`, in order; several at a time where there are several.
+
+    Whole batches side by side keep the processor's cores busier than one batch cut up among them.
+    """
+    if len(parts) < 2:
+        return map(work, parts)
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1, SIDE_BY_SIDE)) as pool:
+        return list(pool.map(work, parts))
 
 
 def load_tokenizer(path: Path):

@@ -25,6 +25,21 @@ class Reading:
     gap: int
 
 
+def marked(
+    pieces: np.ndarray, sentences: np.ndarray, owners: Sequence[int], weights: Sequence[float]
+) -> np.ndarray:
+    """Probabilities (P, mechanisms) from the logits of `pieces` (P, mechanisms) and `sentences`.
+
+    `owners` are the numbers of the pieces' sentences (S, mechanisms); `weights` (mechanisms) are
+    those of the sentences in the mean of both logits.
+    """
+    import numpy as np
+
+    share = np.asarray(weights)
+    own = sentences[np.asarray(owners[: len(pieces)], np.int64)]
+    return 1 / (1 + np.exp(-((1 - share) * pieces + share * own)))
+
+
 def spans(
     text: str, offsets: Sequence[Span], probabilities: np.ndarray, reading: Reading
 ) -> tuple[Span, ...]:

@@ -1,41 +1,80 @@
-"""The scorer's second opinion: a linear model over the words and word pairs of the reply.
+"""The scorer's second opinion: linear models over words and sentences of the reply.
 
 A small encoder trained on 2,418 pairs overlooks phrases that a plain word list knows; together
-they are better than either (see the figures in the model card). Features are the pieces of the
-reply and the pairs of neighbouring pieces, weighted 1 + ln(count) times their inverse document
-frequency and scaled to length 1 (as scikit-learn's TfidfVectorizer), with one softmax regression
-for each mechanism. `wide.npz` holds them: `keys` (F) sorted, `idf` (F), `weights` int8
-(F, mechanisms * 3), `scales` and `bias` (mechanisms * 3).
+they are better than either (see the figures in the model card). There are three:
+
+- *words*: a softmax regression for each mechanism on the reply's features: pieces, pairs of
+  neighbours (the reply's edges among them) and pairs with one piece between, weighted
+  1 + ln(count) times their inverse document frequency and scaled to length 1 (as scikit-learn's
+  TfidfVectorizer);
+- *sentences*: a logistic regression for each mechanism on the same features of one sentence,
+  taught by the annotators' rationales; averaged with the mean of the encoder's own evidence for
+  the sentence's pieces (the graph's output `evidence`);
+- *summary*: a softmax regression for each mechanism on what the sentences' logits, of all
+  mechanisms, say of the whole reply.
+
+The levels are the weighted mean of the first's and the last's log-probabilities. `wide.npz` holds
+`keys` (F) sorted, `idf` (F), `weights` int8 (F, mechanisms * 3 + mechanisms: words, sentences),
+`scales` and `bias` of those columns, `summary` (mechanisms, mechanisms * 8 + 1, 3) with the
+bias last, and `share`, the weight of the summary.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from empo.scoring.card import ScorerError
+from empo.scoring.sentences import summary
 from empo.types import MECHANISMS
 
 if TYPE_CHECKING:
     import numpy as np
 
 LEVELS = 3
-# Pair (a, b) of pieces has the key (a + 1) * PAIR + b; a single piece its own id.
+WORDS = LEVELS * len(MECHANISMS)
+# Pair (a, b) of pieces has the key (a + 1) * PAIR + b; a single piece its own id; pairs with one
+# piece between begin at SKIP.
 PAIR = 1 << 15
+SKIP = 1 << 29
+# [CLS] and [SEP] mark the edges.
+BEGIN, FINISH = 2, 3
 
 
-def features(ids: Sequence[int]) -> Counter[int]:
-    """How often each piece and each pair of neighbours occurs; `ids` without markers."""
-    counts = Counter(int(i) for i in ids)
-    counts.update((int(a) + 1) * PAIR + int(b) for a, b in pairwise(ids))
-    return counts
+class Opinion(NamedTuple):
+    """`levels` (mechanisms, 3): log-probabilities; `sentences` (S, mechanisms): logits."""
+
+    levels: np.ndarray
+    sentences: np.ndarray
+
+
+class Rows(NamedTuple):
+    """The features of several texts, sorted by text: `text`, `key` and `count`, each (K)."""
+
+    text: np.ndarray
+    key: np.ndarray
+    count: np.ndarray
+
+
+def features(texts: Sequence[np.ndarray]) -> Rows:
+    """How often each feature occurs in each of `texts` (ids in pieces, without markers)."""
+    import numpy as np
+
+    found = []
+    for n, ids in enumerate(texts):
+        edged = np.concatenate([[BEGIN], ids, [FINISH]])
+        pairs = (edged[:-1] + 1) * PAIR + edged[1:]
+        skips = SKIP + (ids[:-2] + 1) * PAIR + ids[2:]
+        found.append(np.concatenate([ids, pairs, skips]) + (n << 32))
+    if not found:
+        return Rows(*np.zeros((3, 0), np.int64))
+    both, counts = np.unique(np.concatenate(found), return_counts=True)
+    return Rows(both >> 32, both & ((1 << 32) - 1), counts)
 
 
 class Wide:
-    """The linear model in the file `path`.
+    """The linear models in the file `path`.
 
     Raises:
         ScorerError: it is missing or is not such a file; names it.
@@ -50,25 +89,65 @@ class Wide:
                 self._idf = arrays["idf"].astype(np.float32)
                 self._weights = arrays["weights"].astype(np.float32) * arrays["scales"]
                 self._bias = arrays["bias"].astype(np.float32)
+                self._summary = arrays["summary"].astype(np.float64)
+                self._share = float(arrays["share"])
         except Exception as error:
             # Missing, cut short, or another kind of file: numpy raises many kinds.
             raise ScorerError(f"The scorer's {path.name} cannot be read: {error}.") from error
 
-    def __call__(self, ids: Sequence[int]) -> np.ndarray:
-        """Log-probabilities (mechanisms, 3) of the levels of a reply with these pieces."""
+    def __call__(self, ids: Sequence[int], owners: Sequence[int], evidence: np.ndarray) -> Opinion:
+        """The opinion on a reply with the pieces `ids`, whose sentences are numbered by `owners`.
+
+        `evidence` (read, mechanisms) are the encoder's logits for the first pieces.
+        """
         import numpy as np
 
-        counts = features(ids)
-        keys = np.fromiter(counts, np.int64, len(counts))
-        places = np.searchsorted(self._keys, keys)
-        known = self._keys[np.minimum(places, len(self._keys) - 1)] == keys
-        logits = self._bias.copy()
-        if known.any():
-            places = places[known]
-            often = np.fromiter(counts.values(), np.float32, len(counts))[known]
-            values = (1 + np.log(often)) * self._idf[places]
-            logits += (values / np.linalg.norm(values)) @ self._weights[places]
-        return log_softmax(logits.reshape(len(MECHANISMS), LEVELS))
+        pieces, places = np.asarray(ids, np.int64), np.asarray(owners, np.int64)
+        lengths = np.bincount(places)
+        parts = np.split(pieces, np.cumsum(lengths)[:-1]) if len(pieces) else []
+        logits = self._linear([pieces, *parts])
+        words = log_softmax(logits[0, :WORDS].reshape(len(MECHANISMS), LEVELS))
+        found = blended(logits[1:, WORDS:], lengths, places, evidence)
+        told = log_softmax(summaries(found, lengths) @ self._summary[:, :-1] + self._summary[:, -1])
+        return Opinion(log_softmax((1 - self._share) * words + self._share * told), found)
+
+    def _linear(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """The logits (texts, columns) of the words and sentences models."""
+        import numpy as np
+
+        rows = features(texts)
+        places = np.searchsorted(self._keys, rows.key)
+        known = self._keys[np.minimum(places, len(self._keys) - 1)] == rows.key
+        places, text = places[known], rows.text[known]
+        values = (1 + np.log(rows.count[known])) * self._idf[places]
+        norms = np.sqrt(np.bincount(text, values**2, len(texts)))
+        values = (values / norms[text]).astype(np.float32)
+        logits = np.tile(self._bias, (len(texts), 1))
+        np.add.at(logits, text, values[:, None] * self._weights[places])
+        return logits
+
+
+def blended(
+    logits: np.ndarray, lengths: np.ndarray, owners: np.ndarray, evidence: np.ndarray
+) -> np.ndarray:
+    """Sentences' `logits` (S, mechanisms), averaged with the mean `evidence` of their pieces.
+
+    A sentence of whose pieces the encoder read none keeps its own.
+    """
+    import numpy as np
+
+    own = owners[: len(evidence)]
+    read = np.bincount(own, minlength=len(lengths))[:, None]
+    sums = np.zeros(logits.shape)
+    np.add.at(sums, own, evidence)
+    return np.where(read > 0, (logits + sums / np.maximum(read, 1)) / 2, logits)
+
+
+def summaries(logits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The summaries (mechanisms * 8) of sentences' `logits` (S, mechanisms), side by side."""
+    import numpy as np
+
+    return np.concatenate([summary(column, lengths) for column in logits.T])
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """What the scorer learns from: EPITOME's pairs with levels and rationales, ED's emotions.
 
 EPITOME (Sharma et al. 2020): `epitome_{train,val,test}.csv[.gz]`, one row a pair of seeker post
-and reply, with a level 0..2 and `|`-joined rationale spans for each mechanism.
+and reply, with a level 0..2 and `|`-joined rationale spans for each mechanism; else its owners'
+three files (`train/scoring/owners.py`), which hold the same rows.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from empo.data.dialogues import load_split
 from empo.data.emotions import EMOTIONS
 from empo.errors import DataError
 from empo.types import MECHANISMS
+from train.scoring.owners import owners_rows
 
 COLUMNS = {"emotional_reaction": "ER", "interpretation": "IP", "exploration": "EX"}
 Span = tuple[int, int]
@@ -39,13 +41,18 @@ def read_epitome(folder: Path, split: str) -> list[Pair]:
     """EPITOME's `split` (train, val, test).
 
     Raises:
-        DataError: the file is missing, or a row has no level; names the row.
+        DataError: the files are missing, or a row has no level; names the row.
     """
     for name in (f"epitome_{split}.csv.gz", f"epitome_{split}.csv"):
         if (path := folder / name).is_file():
             break
     else:
-        raise DataError(f"There is no epitome_{split}.csv in {folder}: set EMPO_DATA to its place.")
+        if (rows := owners_rows(folder, split)) is not None:
+            return [_pair(f"epitome, {split}", n, row) for n, row in enumerate(rows, 1)]
+        raise DataError(
+            f"There is no epitome_{split}.csv in {folder}: python -m empo fetch epitome brings "
+            f"EPITOME's files, or set EMPO_DATA to their place."
+        )
     csv.field_size_limit(sys.maxsize)
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8", newline="") as lines:

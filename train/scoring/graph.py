@@ -3,14 +3,17 @@
 Texts of a call are *packed*: linear layers see only real tokens, (T, H); attention alone works on
 padded rows, gathered by index and scattered back. So padding costs next to nothing, one pass takes
 posts and replies of any length together, and each weight is stored once. Weights are few-bit
-integers in the file and float32 in memory; activations are float32 throughout, so that a text's
-scores do not depend on its neighbours in the batch.
+integers in the file. The encoder's products are of 8-bit integers: each token's state has a scale
+of its own and integer sums are exact, so that a text's scores do not depend on its neighbours in
+the batch. Weights keep to 7 of the 8 bits in them, for processors whose integer products would
+overflow (no VNNI). All else is float32.
 
 Inputs (see `empo/scoring/packing.py`, which builds them): `ids`, `places`, `roles` (T);
 `rows` (B, L) token numbers, `row_lengths` (B), `back` (T) places of the tokens in B * L;
 `replies` (N, R), `reply_lengths` (N), `posts` (N, P), `post_lengths` (N);
 `speakers` (S, Q), `speaker_lengths` (S).
-Outputs: `levels` (N, mechanisms, 3), `rationales` (N, R, mechanisms), `emotions` (S, emotions).
+Outputs: `levels` (N, mechanisms, 3), `rationales` and `evidence` (N, R, mechanisms), `emotions`
+(S, emotions).
 """
 
 from __future__ import annotations
@@ -29,14 +32,22 @@ from train.scoring.quantise import bits_of, blocks
 
 MICROSOFT = "com.microsoft"
 OPSET = 18
+# The largest weight of a column, and the largest part of a state, as integers.
+WEIGHT, STATE = 64, 127
+SMALLEST = 1e-9
 
 
-def write(network: Network, path: Path, encoder_bits: int) -> None:
-    """Save `network` as an ONNX file whose encoder has `encoder_bits` (4 or 8) a weight."""
-    graph = _Graph(encoder_bits)
+def write(network: Network, path: Path, encoder_bits: int, integers: bool = True) -> None:
+    """Save `network` as an ONNX file whose encoder has `encoder_bits` (4 or 8) a weight.
+
+    Without `integers` its products are of float32: slower, and what training computed.
+    """
+    graph = _Graph(encoder_bits, integers)
     size = network.encoder.config.hidden_size
-    tokens = _encoder(graph, network)
+    tokens, low = _encoder(graph, network)
     _heads(graph, network, tokens, size)
+    evidence = graph.plain("evidence", low, network.evidence)
+    graph.rename(graph.add("Gather", [evidence, "replies"]), "evidence")
     names = {
         "ids": ["T"], "places": ["T"], "roles": ["T"], "rows": ["B", "L"], "back": ["T"],
         "replies": ["N", "R"], "posts": ["N", "P"], "speakers": ["S", "Q"],
@@ -53,6 +64,7 @@ def write(network: Network, path: Path, encoder_bits: int) -> None:
         for name, shape in (
             ("levels", ["N", mechanisms, LEVELS]),
             ("rationales", ["N", "R", mechanisms]),
+            ("evidence", ["N", "R", mechanisms]),
             ("emotions", ["S", emotions]),
         )
     ]
@@ -67,8 +79,9 @@ def write(network: Network, path: Path, encoder_bits: int) -> None:
 class _Graph:
     """Nodes and weights so far. Each method adds a node and gives its output's name."""
 
-    def __init__(self, encoder_bits: int) -> None:
+    def __init__(self, encoder_bits: int, integers: bool) -> None:
         self.encoder_bits = encoder_bits
+        self.integers = integers
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
@@ -88,6 +101,13 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(np.array(array, order="C"), name))
         return name
 
+    def shared(self, name: str, value: float | list[int], kind: type = np.int64) -> str:
+        """A constant that several nodes use."""
+        name = f"shared.{name}"
+        if all(weight.name != name for weight in self.weights):
+            self.constant(name, np.array(value, kind))
+        return name
+
     def table(self, name: str, ids: str, weight: Tensor) -> str:
         """Rows `ids` of an embedding table kept in 8 bits, one scale a row."""
         scales = weight.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
@@ -102,7 +122,31 @@ class _Graph:
         """x W' + b for the layers side by side."""
         weight = torch.cat([layer.weight for layer in layers]).detach()
         bias = self.constant(f"{name}.bias", torch.cat([layer.bias for layer in layers]))
-        return self.add("Add", [self.add("MatMul", [x, self._unpacked(name, weight)]), bias])
+        unpacked = self._unpacked(name, weight)
+        if self.integers and not name.startswith("dense"):
+            product = self._integer_product(name, x, unpacked)
+        else:
+            product = self.add("MatMul", [x, unpacked])
+        return self.add("Add", [product, bias])
+
+    def _integer_product(self, name: str, x: str, weight: str) -> str:
+        """x W' with 8-bit integers: a scale for each row of x and for each column of W'.
+
+        The largest part of a row becomes +-STATE, of a column +-WEIGHT. W' and its scales are
+        constant: they, too, are worked out while loading.
+        """
+        columns = self.add("ReduceMax", [self.add("Abs", [weight]), self.shared("axis", [0])])
+        steps = self.add("Div", [columns, self.shared("weight", WEIGHT, np.float32)])
+        values = self.add("Round", [self.add("Div", [weight, steps])])
+        values = self.add("Cast", [values], to=TensorProto.INT8)
+        flat = self.add("Squeeze", [steps, self.shared("axis", [0])])
+        rows = self.add("ReduceMax", [self.add("Abs", [x]), self.shared("last", [-1])])
+        rows = self.add("Max", [rows, self.shared("smallest", SMALLEST, np.float32)])
+        middle = self.shared("middle", 128, np.uint8)
+        step = self.shared("state", 1 / STATE, np.float32)
+        state = self.add("QuantizeLinear", [self.add("Div", [x, rows]), step, middle])
+        inputs = [state, values, step, flat, middle]
+        return self.add("Mul", [self.add("MatMulIntegerToFloat", inputs, MICROSOFT), rows])
 
     def _unpacked(self, name: str, weight: Tensor) -> str:
         """`weight` (rows, columns) stored in few bits, given as float32 (columns, rows).
@@ -138,9 +182,18 @@ class _Graph:
 
     def norm(self, name: str, x: str, skip: str, layer: nn.LayerNorm) -> str:
         """LayerNorm(x + skip)."""
-        inputs = [x, skip, self.constant(f"{name}.g", layer.weight)]
-        inputs.append(self.constant(f"{name}.b", layer.bias))
-        return self.add("SkipLayerNormalization", inputs, MICROSOFT, epsilon=layer.eps)
+        x = self.add("Add", [x, skip])
+        apart = self.add("Sub", [x, self.add("ReduceMean", [x, self.shared("last", [-1])])])
+        # Not the fused operator: it works through a row number by number.
+        squares = self.add("ReduceSumSquare", [apart, self.shared("last", [-1])])
+        size = self.shared("size", layer.normalized_shape[0], np.float32)
+        variance = self.add("Add", [self.add("Div", [squares, size]), self._epsilon(layer)])
+        scaled = self.add("Div", [apart, self.add("Sqrt", [variance])])
+        scaled = self.add("Mul", [scaled, self.constant(f"{name}.g", layer.weight)])
+        return self.add("Add", [scaled, self.constant(f"{name}.b", layer.bias)])
+
+    def _epsilon(self, layer: nn.LayerNorm) -> str:
+        return self.shared("epsilon", layer.eps, np.float32)
 
     def attention(self, q: str, k: str, v: str, lengths: str, heads: int) -> str:
         """Attention of rows (B, L, H) over the first `lengths` (B) places of `k` and `v`."""
@@ -148,8 +201,8 @@ class _Graph:
         return self.add("MultiHeadAttention", inputs, MICROSOFT, num_heads=heads)
 
 
-def _encoder(graph: _Graph, network: Network) -> str:
-    """BERT over packed tokens: (T, H)."""
+def _encoder(graph: _Graph, network: Network) -> tuple[str, str]:
+    """BERT over packed tokens (T, H): the last states, and those the evidence is read from."""
     bert = network.encoder
     size = bert.config.hidden_size
     flat = graph.constant("flat", np.array([-1, size], np.int64))
@@ -159,6 +212,7 @@ def _encoder(graph: _Graph, network: Network) -> str:
     types = graph.constant("types", e.token_type_embeddings.weight)
     places = graph.add("Add", [places, graph.add("Gather", [types, "roles"])])
     x = graph.norm("embeddings.norm", words, places, e.LayerNorm)
+    states = [x]
     for i, layer in enumerate(bert.encoder.layer):
         name = f"encoder.{i}"
         own = layer.attention.self
@@ -179,7 +233,8 @@ def _encoder(graph: _Graph, network: Network) -> str:
         wide = graph.add("Gelu", [wide], MICROSOFT)
         down = graph.linear(f"{name}.down", wide, [layer.output.dense])
         x = graph.norm(f"{name}.norm2", down, x, layer.output.LayerNorm)
-    return x
+        states.append(x)
+    return x, states[network.low]
 
 
 def _mask(graph: _Graph, name: str, tokens: str, lengths: str) -> str:

@@ -4,7 +4,9 @@ Post and reply go through the same encoder, told apart by BERT's token type (0 s
 Each reply token then attends to the post's (as in Sharma et al. 2020, section 5, but with several
 heads and a layer norm), and from these states r come, for each mechanism, a rationale logit for
 every token and a level: r pooled with that mechanism's own attention, beside r of [CLS]. The
-emotion is read from the mean of the speaker's own states.
+emotion is read from the mean of the speaker's own states. The *evidence* logits of the linear
+models (`empo/scoring/wide.py`) come from a low layer that has learnt nothing of EPITOME, so that
+what stands on them can be fitted to the training pairs honestly.
 """
 
 from __future__ import annotations
@@ -32,10 +34,14 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """`encode` once, then `pair` for replies and `emotion` for speakers."""
+    """`encode` once, then `pair` for replies and `emotion` for speakers.
 
-    def __init__(self, config: BertConfig, emotions: int) -> None:
+    `low` is the number of layers below the evidence logits.
+    """
+
+    def __init__(self, config: BertConfig, emotions: int, low: int = 0) -> None:
         super().__init__()
+        self.low = low
         size = config.hidden_size
         self.heads = config.num_attention_heads
         self.encoder = BertModel(config, add_pooling_layer=False)
@@ -47,11 +53,20 @@ class Network(nn.Module):
         self.dense = nn.ModuleList(nn.Linear(2 * size, WIDTH) for _ in MECHANISMS)
         self.level = nn.ModuleList(nn.Linear(WIDTH, LEVELS) for _ in MECHANISMS)
         self.feeling = nn.Linear(size, emotions)
+        self.evidence = nn.Linear(size, len(MECHANISMS))
 
     def encode(self, ids: Tensor, mask: Tensor, role: int) -> Tensor:
         """Last hidden states (N, L, H) of `ids` (N, L); `mask` is 1 at real tokens."""
         types = torch.full_like(ids, role)
         return self.encoder(ids, attention_mask=mask, token_type_ids=types).last_hidden_state
+
+    def low_states(self, ids: Tensor, mask: Tensor, role: int) -> Tensor:
+        """The states (N, L, H) that the evidence is read from."""
+        types = torch.full_like(ids, role)
+        output = self.encoder(
+            ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True
+        )
+        return output.hidden_states[self.low]
 
     def emotion(self, states: Tensor, mask: Tensor) -> Tensor:
         """Emotion logits (N, emotions) of speakers' states."""
@@ -85,7 +100,9 @@ class Network(nn.Module):
         return self.out(seen.transpose(1, 2).flatten(2))
 
 
-def from_minilm(folder: Path, kept: Sequence[int], emotions: int, positions: int) -> Network:
+def from_minilm(
+    folder: Path, kept: Sequence[int], emotions: int, positions: int, low: int
+) -> Network:
     """A network whose encoder is MiniLM's, with the embedding rows `kept`.
 
     The cross-attention starts from the last layer's self-attention: a trained way of looking.
@@ -101,7 +118,7 @@ def from_minilm(folder: Path, kept: Sequence[int], emotions: int, positions: int
             "attention_probs_dropout_prob": 0.0,
         }
     )
-    network = Network(config, emotions)
+    network = Network(config, emotions, low)
     weights = dict(full.state_dict())
     words = "embeddings.word_embeddings.weight"
     weights[words] = weights[words][list(kept)]
