@@ -22,6 +22,10 @@ READ_TELLS = (
     "it cannot; the higher, the less empathy the set teaches. Far below 50 % it is a habit too, "
     "the other way round."
 )
+LACKING = (
+    " What is not measured has to be fitted on other dialogues: get EmpatheticDialogues, or give "
+    "the emotion of each pair."
+)
 READ_LEVELS = (
     "Levels of EPITOME, from 0 (none) to 2 (strong), as the embedded scorer reads them. Where both "
     "sides are alike, the pairs teach which reply fits, hardly which is more empathic."
@@ -45,10 +49,13 @@ table { border-collapse: collapse; } th, td { text-align: left; padding: 3px 14p
 
 def figures(report: Report) -> str:
     """The pictures and numbers of one report, as HTML."""
-    n = f"{report['sample']:,} pairs"
+    n = _counted(report["sample"], "pair")
+    lacking = "" if all(report["tells"].values()) else LACKING
     return "".join(
         (
-            _figure("What gives the human's reply away", n, tells_plot(report), READ_TELLS),
+            _figure(
+                "What gives the human's reply away", n, tells_plot(report), READ_TELLS + lacking
+            ),
             _figure(
                 "Chosen beside rejected",
                 n,
@@ -57,7 +64,7 @@ def figures(report: Report) -> str:
             ),
             _figure(
                 "Which emotions meet",
-                f"{report['pairs']:,} pairs",
+                _counted(report["pairs"], "pair"),
                 legend("arrows") + arrows_plot(report),
                 READ_ARROWS,
             )

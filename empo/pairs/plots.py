@@ -75,7 +75,7 @@ def arrows_plot(report: Mapping[str, Any]) -> str:
     """
     names = sorted(EMOTIONS, key=lambda name: (-EMOTIONS[name].polarity, name))
     place = {name: at for at, name in enumerate(names)}
-    cell, left, top = 11, 104, 104
+    cell, left, top = 11, 76, 72
     size = cell * len(names)
     most = max((n for row in report["opposites"].values() for n in row.values()), default=1)
     parts = [
