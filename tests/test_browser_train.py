@@ -137,6 +137,7 @@ def test_on_a_phone_nothing_sticks_out(bare: str, visit: Callable[..., Watched])
     w.shot("train-phone")
 
 
+@pytest.mark.nightly
 def test_the_address_opens_the_tab_on_real_data(
     browser: Any, data_folder: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def test_wrong_requests_are_said() -> None:
         pairs_study.main(["--budget", "0"])
 
 
+@pytest.mark.nightly
 def test_a_training_that_fails_is_one_sentence(no_data: Path, tmp_path: Path) -> None:
     with pytest.raises(EmpoError, match=r"The training on hard failed: .*EmpatheticDialogues"):
         pairs_study.train("hard", 4, 0, tmp_path)
