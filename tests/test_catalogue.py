@@ -14,10 +14,10 @@ from empo.types import ModelSpec
 from tests.tiny_models import answer, engine_of, row, save_adapter, save_base, stack_of
 
 
-def finish(home: Path, name: str, base: Path | str, seed: int, **changes: object) -> Path:
+def finish(home: Path, name: str, base: Path, seed: int, /, **changes: object) -> Path:
     """A finished run's folder: an adapter over `base` and its entry."""
     folder = home / name
-    save_adapter(Path(base), folder / "adapter", seed)
+    save_adapter(base, folder / "adapter", seed)
     entry = {
         "name": name,
         "label": name,

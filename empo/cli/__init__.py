@@ -19,9 +19,11 @@ from empo.cli import (
     deck,
     doctor,
     evaluate,
+    export,
     fetch,
     models,
     pairs,
+    push,
     ratings,
     runs,
     score,
@@ -44,6 +46,8 @@ COMMANDS = (
     agreement,
     deck,
     runs,
+    export,
+    push,
 )
 INTERRUPTED = 130
 

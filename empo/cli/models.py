@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from empo.cli.terminal import megabytes, print_json
+from empo.models.catalogue import fitting
 from empo.models.footprint import footprint
 from empo.models.inventory import items
 from empo.models.stacks import Stack, load_stack, stack_names
@@ -67,6 +68,10 @@ def describe(stack: Stack) -> dict[str, Any]:
             }
             for spec in stack.models
         ],
+        "runs": [
+            {"model": found.spec.name, "stage": found.spec.stage, "plain": found.spec.plain}
+            for found in fitting(stack)
+        ],
     }
 
 
@@ -88,6 +93,8 @@ def as_text(stack: dict[str, Any]) -> str:
     lines = [f"{stack['stack']} – {stack['title']}", f"  {stack['about']}"]
     for model in stack["models"]:
         lines.append(f"  {model['model']:<6} {model['label']}, {model['plain']}")
+    for found in stack["runs"]:
+        lines.append(f"  {found['model']:<6} {found['plain']} ({found['stage']}, a finished run)")
     for part in stack["files"]:
         lines.append(f"  {part['role']}: {part['path']} ({_where(part)})")
     needs = stack["memory_bytes"]
