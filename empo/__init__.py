@@ -4,8 +4,8 @@ The floors of the package, from top to bottom; a module imports only from floors
 
 5  app.py  |  empo/__main__.py, empo/cli/ (the command line)
 4  empo/ui/  |  train/                                       never each other
-3  empo/compare.py, pairs/, evaluation.py, ...               use-cases: wire the siblings together
-2  empo/data/ | models/ | scoring/ | metrics/ | arena/ | hub/    siblings, never each other
+3  empo/compare.py, pairs/, evaluation/, ...                 use-cases: wire the siblings together
+2  empo/data/ | models/ | scoring/ | metrics/ | arena/ | training/ | hub/   never each other
 1  empo/prompts.py, settings.py, sampling.py, danger.py
 0  empo/types.py, errors.py
 
