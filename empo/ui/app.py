@@ -75,7 +75,8 @@ def build(services: Services) -> gr.Blocks:
                 wire(compare)
             with gr.Tab("Arena", id="arena") as arena:
                 battles = ArenaHandlers(services)
-                ArenaTab(battles, lambda: leaderboard(battles.votes, battles.stamp, models))
+                votes = (battles.votes, battles.stamp)
+                ArenaTab(battles, lambda: leaderboard(*votes, models, opened=arena.select))
             with gr.Tab("Train", id="train") as train:
                 desk = PairDesk(services.settings.data_dir, services.scorer)
                 trainer = TrainerTab(desk)

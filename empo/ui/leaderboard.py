@@ -3,7 +3,7 @@
     board = leaderboard(store.votes, store.stamp, services.stack.models)
     voted.then(board.show, board.inputs, board.outputs, ...)
 
-It shows itself when the page opens and when a switch is moved.
+It shows itself when the page (or what it stands in) is opened, and when a switch is moved.
 """
 
 from __future__ import annotations
@@ -123,11 +123,13 @@ def leaderboard(
     votes: Callable[[], Votes],
     stamp: Callable[[], Hashable],
     models: Sequence[ModelSpec] = (),
+    opened: Callable[..., Any] | None = None,
 ) -> Leaderboard:
     """Build the leaderboard inside the current Blocks.
 
     `votes()` gives all votes that count; `stamp()` is quick, and changes whenever they do. Both are
-    called in worker threads. `models` are the stack's, for labels and colours.
+    called in worker threads. `models`: the stack's, for labels and colours; `opened`: the event
+    at which it first shows itself (default: the page is loaded).
     """
     reports = Reports(votes, stamp, models)
 
@@ -140,7 +142,8 @@ def leaderboard(
     page = gr.HTML(WAITING, elem_id="board", apply_default_css=False, js_on_load=None)
     board = Leaderboard(show, [kind, pool], [page, pool])
     blocks = gr.context.Context.root_block
-    triggers = [kind.change, pool.input, *([blocks.load] if blocks else [])]
+    first = opened or (blocks.load if blocks else None)
+    triggers = [kind.change, pool.input, *([first] if first else [])]
     gr.on(
         triggers,
         show,
