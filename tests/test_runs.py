@@ -93,6 +93,7 @@ def test_a_run_outlives_its_app_and_leaves_all_its_files(
     curve = the_unbroken(unbroken, base, tmp_path)
     assert list(curve) == list(range(1, STEPS + 1))
     folder = run_folder(unbroken["name"])
+    wait(lambda: not folder.checkpoints.exists(), "the finished run to tidy up")
     assert {path.name for path in folder.path.iterdir() if path.name != ".lock"} == {
         *("spec.json", "status.json", "metrics.jsonl", "samples.jsonl", "log.txt", "adapter"),
         *("model.json", "README.md", "result.json"),
