@@ -75,7 +75,7 @@ class RecipeForm:
             )
             self.beta = gr.Number(
                 first.beta,
-                label="Beta: how close to the start",
+                label="Beta (nearness)",
                 elem_id="recipe-beta",
                 min_width=130,
             )

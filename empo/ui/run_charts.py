@@ -13,7 +13,7 @@ from typing import Any
 
 from empo.training.figure import Point, smooth
 
-WIDTH, HEIGHT = 640, 250
+WIDE, NARROW, HEIGHT = 860, 430, 230  # of the first picture, of the others
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 30
 TINTS = ("#009E73", "#E69F00", "#0072B2", "#CC79A7", "#D55E00", "#56B4E9")
 DASHES = ("", "8 4", "2 4", "10 3 2 3", "5 5", "1 5")
@@ -116,7 +116,8 @@ def _panel(panel: Panel, lines: Sequence[_Line], first: bool) -> str:
     if high - low < 1e-12:
         room = abs(high) / 2 or 0.5
         low, high = low - room, high + room
-    wide, tall = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    width = WIDE if first else NARROW
+    wide, tall = width - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
     def at(point: Point) -> Point:
         share = (point[1] - low) / (high - low)
@@ -128,7 +129,7 @@ def _panel(panel: Panel, lines: Sequence[_Line], first: bool) -> str:
     return (
         f'<figure class="chart{" first" if first else ""}"><h3>{panel.title}'
         f"<small>{_now(lines)}</small></h3>"
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{spoken}">'
+        f'<svg class="plot" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{spoken}">'
         f"{''.join(parts)}</svg><figcaption>{panel.about}</figcaption></figure>"
     )
 

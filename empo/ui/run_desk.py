@@ -6,9 +6,12 @@ what it does not know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+
+import yaml
 
 from empo import runs
 from empo.budget import Budget
@@ -142,7 +145,9 @@ def _differences(raw: dict[str, Any]) -> list[str]:
 
 
 def _said(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """`value` so that YAML reads it back."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if yaml.safe_load(text) == value else json.dumps(value)
 
 
 class RunDesk:
@@ -243,10 +248,3 @@ def _lines(more: Any) -> list[str]:
 
 def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def same_pairs(choice: Choice, spec: RunSpec) -> Choice:
-    """`choice` as step 1 has to be for `spec` again; an upload stays what it is."""
-    if spec.kind == "sft" or choice.source == UPLOAD:
-        return choice
-    return replace(choice, preset=spec.strategy, draws=spec.draws, seed=spec.seed)
