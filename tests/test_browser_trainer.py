@@ -90,7 +90,6 @@ def test_a_run_from_launch_to_comparison_and_a_visitor_who_watches(
     guest = visit(browser, address, "", **PHONE)
     page = w.page
     ask(w)
-    page.click("#recipe-check")
     page.wait_for_selector("#recipe-note p:has-text('16 steps')")
     page.click("#recipe-start")
     step(w, 2)
@@ -125,6 +124,8 @@ def test_a_run_from_launch_to_comparison_and_a_visitor_who_watches(
 def watched(guest: Watched) -> None:
     """Without the token: lists, curves, a recipe to take along; nothing to press."""
     page = guest.page
+    page.click("button[role=tab]:has-text('Compare')")
+    trainer(guest)
     page.click("#run-list button[data-name=tiny]")
     page.wait_for_selector("#run-view .panels polyline")
     buttons = page.locator("#run-view .acts button").all_inner_texts()

@@ -22,7 +22,6 @@ SLOWER = (
     "No GPU here: the run takes half of the processor's cores, at low priority. Chat keeps "
     "answering meanwhile, more slowly."
 )
-VERDICTS = {"better": "Better.", "worse": "Worse.", "unclear": "It cannot be told."}
 
 
 def parts(
@@ -118,10 +117,9 @@ def _button(do: str, name: str, text: str, tip: str, more: str = "") -> str:
 def _verdict(run: Run) -> str:
     said = ""
     if run.result:
-        word = VERDICTS.get(str(run.result.get("verdict")), "")
         kind = str(run.result.get("verdict") or "none")
         sentence = escape(str(run.result.get("sentence", "")))
-        said = f'<p class="verdict {escape(kind, quote=True)}"><b>{word}</b> {sentence}</p>'
+        said = f'<p class="verdict {escape(kind, quote=True)}">{sentence}</p>'
         said += _table(run.result.get("table") or [])
     if run.trouble:
         items = "".join(f"<li>{escape(sign)}</li>" for sign in run.trouble)

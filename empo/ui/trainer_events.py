@@ -61,7 +61,9 @@ class TrainerEvents:
         gr.on(
             [form.kind.input, form.model.input], self.refill, form.fields[:2], form.fields, **SHOWN
         )
-        gr.on([form.check.click, tab.second.select], self.weigh, asked, form.note, **SHOWN)
+        changes = [tab.second.select, *(field.change for field in form.fields)]
+        late: dict[str, Any] = {**SHOWN, "trigger_mode": "always_last"}
+        gr.on(changes, self.weigh, asked, form.note, **late)
         alone: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "start"}
         form.go.click(self.start, [*asked, tab.beside], [*shown, tab.steps, form.note], **alone)
 
@@ -110,8 +112,14 @@ class TrainerEvents:
             return {"head": f"<p>{escape(str(error))}</p>"}
 
     def tick(self, request: gr.Request, picked: Any, beside: Any) -> Updates:
-        """A look while something is at work; a run that has begun elsewhere is opened."""
-        return self.show(request, picked or _busy(), beside)
+        """A look while something is at work; a run that has begun elsewhere is opened.
+
+        What is open stays untouched: it may have been changed while this look was on its way.
+        """
+        found = self.show(request, picked or _busy(), beside)
+        if picked:
+            del found[self.tab.picked], found[self.tab.beside]
+        return found
 
     def leave(self) -> gr.Timer:
         """Another tab is open: nobody looks."""
