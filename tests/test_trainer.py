@@ -35,7 +35,17 @@ from empo.ui.own_space import cost, own_space
 from empo.ui.owner import Gate
 from empo.ui.pair_desk import OWN, UPLOAD, Choice, PairDesk
 from empo.ui.run_charts import curves
-from empo.ui.run_desk import NEW, PAIRS, Form, RunDesk, first_form, form_of, models, starts
+from empo.ui.run_desk import (
+    NEW,
+    PAIRS,
+    Form,
+    RunDesk,
+    first_form,
+    form_of,
+    learns_from,
+    models,
+    starts,
+)
 from empo.ui.run_list import run_list
 from empo.ui.run_view import clock, differences, pace, parts, sample_replies
 from empo.ui.trainer_events import ZERO, weighed
@@ -88,6 +98,8 @@ def test_what_the_form_says_is_what_is_asked_for(desk: RunDesk) -> None:
     assert (spec.strategy, spec.draws, spec.seed, spec.data) == ("hard", 2, 7, "starter")
     assert (spec.optimiser.epochs, spec.optimiser.learning_rate) == (2, 0.001)
     assert (spec.optimiser.batch, spec.optimiser.clip, spec.valid) == (8, 0.3, 16)
+    assert "“Hard”" in learns_from(spec, STARTER)
+    assert learns_from(spec, Choice(UPLOAD)).endswith("500 pairs of your file.")
     assert spec.start == "assets/models/nano/sft" and spec.lora is None and spec.out is None
     fresh = desk.spec(replace(form, start=NEW), STARTER)
     assert fresh.start is None and fresh.lora is not None and fresh.lora.rank == 16

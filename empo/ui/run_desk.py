@@ -16,7 +16,7 @@ import yaml
 from empo import runs
 from empo.budget import Budget
 from empo.data.pair_files import preference_row, write_pairs
-from empo.data.strategies import MIX
+from empo.data.strategies import MIX, MIX_TITLE, STRATEGIES
 from empo.data.uploads import UPLOAD
 from empo.errors import DataError, UsageError
 from empo.estimate import Estimate, estimate
@@ -217,6 +217,17 @@ class RunDesk:
         part = learning_split("starter", "train")
         mix = mix_shares(choice) if choice.preset == MIX else None
         return make_pairs(part, choice.preset, choice.seed, choice.draws, mix)
+
+
+def learns_from(spec: RunSpec, choice: Choice) -> str:
+    """What step 1 leaves a run to learn from, in a sentence."""
+    where = {"ed": "EmpatheticDialogues", OWN: "the starter set"}[spec.data]
+    if spec.kind == "sft":
+        return f"It learns from at most {spec.limit} dialogues of {where}."
+    if choice.source == UPLOAD:
+        return f"It learns from at most {spec.limit} pairs of your file."
+    titles = {name: found.title for name, found in STRATEGIES.items()} | {MIX: MIX_TITLE}
+    return f"It learns from at most {spec.limit} pairs of {where}, “{titles[spec.strategy]}”."
 
 
 def _kept(pairs: Pairs) -> str:

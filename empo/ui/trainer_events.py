@@ -18,7 +18,7 @@ from empo.training.status import ACTIVE
 from empo.ui.own_space import own_space, recipe_link
 from empo.ui.owner import is_owner, require_owner
 from empo.ui.run_charts import MOST
-from empo.ui.run_desk import Form, RunDesk, first_form, form_of
+from empo.ui.run_desk import NEW, Form, RunDesk, first_form, form_of, learns_from, starts
 from empo.ui.run_list import run_list
 from empo.ui.run_view import clock, parts
 from empo.ui.services import Services
@@ -50,7 +50,8 @@ class TrainerEvents:
         at = [tab.picked, tab.beside]
         shown: list[Component] = [*at, tab.list, tab.view, tab.timer]
         asked = [*form.fields, *tab.pairs.choice]
-        opened(self.open, at, [*shown, tab.steps, form.note, form.go], **SHOWN)
+        seen = [tab.steps, form.note, form.go, form.start]
+        opened(self.open, [*at, *form.fields[:3]], [*shown, *seen], **SHOWN)
         gr.on([tab.timer.tick], self.tick, at, shown, **SHOWN)
         for event in left:
             event(self.leave, None, tab.timer, **QUIET, queue=False)
@@ -69,13 +70,14 @@ class TrainerEvents:
 
     # -- what is shown
 
-    def open(self, request: gr.Request, picked: Any, beside: Any) -> Updates:
+    def open(self, request: gr.Request, picked: Any, beside: Any, *form: Any) -> Updates:
         """The tab as it is opened: the open run, else the one at work, else the newest."""
         found = runs.runs()
         names = [status.name for status in found]
         busy = [status.name for status in found if status.state in AT_WORK]
         open_ = picked if picked in names else (busy or names or [""])[0]
         updates = self.show(request, open_, _others(beside, names))
+        updates[self.tab.form.start] = self._starts(*form)
         if busy and not picked:
             updates[self.tab.steps] = gr.Tabs(selected=RUN)
         refusal = ZERO if self.services.settings.zero_gpu else ""
@@ -83,6 +85,15 @@ class TrainerEvents:
             updates[self.tab.form.go] = gr.Button(visible=False)
             updates[self.tab.form.note] = _note(refusal) if refusal else gr.skip()
         return updates
+
+    def _starts(self, kind: Any, model: Any, start: Any) -> gr.Dropdown:
+        """What a run may go on from now: runs may have finished since the page was made."""
+        try:
+            choices = starts(kind, model)
+        except EmpoError:
+            return gr.skip()
+        known = start in [value for _, value in choices]
+        return gr.Dropdown(choices, value=start if known else NEW)
 
     def show(self, request: gr.Request, picked: Any, beside: Any, notice: str = "") -> Updates:
         """List and run as the disk has them now; the timer runs on while something is at work."""
@@ -211,8 +222,9 @@ class TrainerEvents:
         """Memory and time of what is asked for, and for visitors where to run it."""
         count = len(self.tab.form.fields)
         try:
-            spec, budget, time = self.desk.weigh(Form(*values[:count]), chosen(*values[count:]))
-            said = _note(weighed(budget, time))
+            choice = chosen(*values[count:])
+            spec, budget, time = self.desk.weigh(Form(*values[:count]), choice)
+            said = _note(f"{learns_from(spec, choice)} {weighed(budget, time)}")
             zero = self.services.settings.zero_gpu
             if zero or not is_owner(request):
                 said += _note(ZERO) if zero else ""
