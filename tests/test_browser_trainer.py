@@ -93,7 +93,7 @@ def test_a_run_from_launch_to_comparison_and_a_visitor_who_watches(
     page.wait_for_selector("#recipe-note p:has-text('16 steps')")
     page.click("#recipe-start")
     step(w, 2)
-    page.wait_for_selector("#run-view .panels polyline")
+    page.wait_for_selector("#run-view .panels figure:not(.first) polyline")
     assert "half of the processor" in w.text("#run-view [data-part=head]")
     page.reload()  # in the middle: everything is on the disk
     page.wait_for_selector("#compare .head:visible, #run-list li:visible")
@@ -127,7 +127,7 @@ def watched(guest: Watched) -> None:
     page.click("button[role=tab]:has-text('Compare')")
     trainer(guest)
     page.click("#run-list button[data-name=tiny]")
-    page.wait_for_selector("#run-view .panels polyline")
+    page.wait_for_selector("#run-view .panels figure:not(.first) polyline")
     buttons = page.locator("#run-view .acts button").all_inner_texts()
     assert buttons == ["Duplicate"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -246,7 +246,7 @@ def test_curves_show_margin_first_and_lie_over_each_other() -> None:
     assert alone.index("Reward margin") < alone.index("Loss") and "Reward accuracy" not in alone
     assert "margin from 0.1 to 0.2" in alone and alone.count("<circle") == 2
     both = curves({"one": rows, "two": rows})
-    assert both.count("<polyline") == 4 and "one" in both and "two" in both
+    assert both.count("<polyline") == 6 and "one" in both and "two" in both
     assert "No step" in curves({"one": [{"step": 1, "loss": None}]})
 
 

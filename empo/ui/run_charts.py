@@ -110,13 +110,21 @@ def _points(rows: Rows, key: str) -> list[Point]:
 
 
 def _panel(panel: Panel, lines: Sequence[_Line], first: bool) -> str:
+    widths = {"broad": WIDE, "slim": NARROW} if first else {"": NARROW}  # slim: on a phone
+    drawn = "".join(_svg(panel, lines, name, width) for name, width in widths.items())
+    return (
+        f'<figure class="chart{" first" if first else ""}"><h3>{panel.title}'
+        f"<small>{_now(lines)}</small></h3>{drawn}<figcaption>{panel.about}</figcaption></figure>"
+    )
+
+
+def _svg(panel: Panel, lines: Sequence[_Line], name: str, width: int) -> str:
     every = [point for line in lines for point in (*line.train, *line.valid)]
     last = max(1.0, max(step for step, _ in every))
     low, high = min(v for _, v in every), max(v for _, v in every)
     if high - low < 1e-12:
         room = abs(high) / 2 or 0.5
         low, high = low - room, high + room
-    width = WIDE if first else NARROW
     wide, tall = width - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
     def at(point: Point) -> Point:
@@ -127,10 +135,8 @@ def _panel(panel: Panel, lines: Sequence[_Line], first: bool) -> str:
     parts += [_drawn(line, at, len(lines) == 1) for line in lines]
     spoken = escape(f"{panel.title}: {_told(lines)}", quote=True)
     return (
-        f'<figure class="chart{" first" if first else ""}"><h3>{panel.title}'
-        f"<small>{_now(lines)}</small></h3>"
-        f'<svg class="plot" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{spoken}">'
-        f"{''.join(parts)}</svg><figcaption>{panel.about}</figcaption></figure>"
+        f'<svg class="plot {name}" viewBox="0 0 {width} {HEIGHT}" role="img" '
+        f'aria-label="{spoken}">{"".join(parts)}</svg>'
     )
 
 

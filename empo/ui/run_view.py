@@ -72,7 +72,8 @@ def pace(status: RunStatus) -> str:
     if status.phase and status.phase != "training" and status.state in ACTIVE:
         said.append(status.phase)
     if status.seconds >= 1:
-        said.append(f"{clock(status.seconds)} so far")
+        spent = clock(status.seconds)
+        said.append(f"in {spent}" if status.state == "finished" else f"{spent} so far")
     left = status.seconds_left
     if left is not None and status.phase == "training":
         said.append(f"about {clock(left)} left")

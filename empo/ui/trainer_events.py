@@ -14,15 +14,17 @@ from empo.budget import Budget, has_gpu
 from empo.errors import EmpoError, UsageError
 from empo.estimate import Estimate
 from empo.runs import Run
+from empo.training.recipe import RunSpec
 from empo.training.status import ACTIVE
 from empo.ui.own_space import own_space, recipe_link
 from empo.ui.owner import is_owner, require_owner
+from empo.ui.pair_desk import ANY
 from empo.ui.run_charts import MOST
 from empo.ui.run_desk import NEW, Form, RunDesk, first_form, form_of, learns_from, starts
 from empo.ui.run_list import run_list
 from empo.ui.run_view import clock, parts
 from empo.ui.services import Services
-from empo.ui.train_events import QUIET, chosen
+from empo.ui.train_events import QUIET, TrainEvents, chosen
 from empo.ui.trainer_tab import RECIPE, RUN, TrainerTab
 from empo.ui.try_run import TryRun
 
@@ -38,10 +40,15 @@ Updates = dict[Any, Any]
 
 
 class TrainerEvents:
-    """Wires the list, the recipe and the run. `tries` picks a finished run on the Compare tab."""
+    """Wires the list, the recipe and the run.
 
-    def __init__(self, tab: TrainerTab, services: Services, tries: TryRun) -> None:
-        self.tab, self.services, self.tries = tab, services, tries
+    `pairs` shows other pairs in step 1; `tries` picks a finished run on the Compare tab.
+    """
+
+    def __init__(
+        self, tab: TrainerTab, services: Services, pairs: TrainEvents, tries: TryRun
+    ) -> None:
+        self.tab, self.services, self.pairs, self.tries = tab, services, pairs, tries
         self.desk = RunDesk(tab.pairs.desk)
 
     def wire(self, opened: Callable[..., Any], left: Sequence[Callable[..., Any]]) -> None:
@@ -55,7 +62,8 @@ class TrainerEvents:
         gr.on([tab.timer.tick], self.tick, at, shown, **SHOWN)
         for event in left:
             event(self.leave, None, tab.timer, **QUIET, queue=False)
-        every = [*shown, tab.steps, *form.fields, *self.tries.outputs]
+        every = [*shown, tab.steps, *form.fields, *tab.pairs.choice[:4], *self.tries.outputs]
+        every += self.pairs.outputs
         for trigger in (tab.list.act, tab.view.act):
             trigger(self.act, [*at, *self.tries.inputs], every, **SHOWN)
         tab.on.click(lambda: gr.Tabs(selected=RECIPE), None, tab.steps, **QUIET, queue=False)
@@ -150,8 +158,7 @@ class TrainerEvents:
                 kept = [other for other in _list(beside) if other != name]
                 return self.show(request, picked, kept + [name] * (kind == "with"))
             if kind == "copy":
-                filled = self.tab.form.filled(form_of(runs.run(name).spec))
-                return {**filled, self.tab.steps: gr.Tabs(selected=RECIPE)}
+                return self.again(request, runs.run(name).spec)
             if kind == "compare":
                 return self.tries.updates(request, name, *tried)
             does = {"stop": self.stop, "end": self.end, "resume": self.resume}
@@ -162,6 +169,15 @@ class TrainerEvents:
         except EmpoError as error:
             return self.show(request, picked, beside, str(error))
         return self.show(request, picked, beside)
+
+    def again(self, request: gr.Request, spec: RunSpec) -> Updates:
+        """Steps 1 and 2 as they were for `spec`; a file that was sent has to be sent again."""
+        found = dict(self.tab.form.filled(form_of(spec)))
+        if spec.kind != "sft":
+            asked = (spec.data, spec.strategy, spec.draws, spec.seed)
+            found |= dict(zip(self.tab.pairs.choice[:4], asked, strict=True))
+            found |= self.pairs.change(request, *asked, "", None, ANY, ANY, "")
+        return found | {self.tab.steps: gr.Tabs(selected=RECIPE)}
 
     def stop(self, request: gr.Request, name: str) -> None:
         """End the run after its current step.
