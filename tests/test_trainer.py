@@ -25,6 +25,7 @@ from empo.data.strategies import PRESETS
 from empo.errors import UsageError
 from empo.estimate import Estimate, estimate, steps_of
 from empo.pairs.learning import learning_split
+from empo.pairs.make import make_pairs
 from empo.settings import Settings, settings
 from empo.training.folder import run_folder, runs_home
 from empo.training.process import Identity
@@ -157,14 +158,19 @@ def test_sft_needs_dialogues(desk: RunDesk) -> None:
 def test_pairs_are_written_down_without_what_is_watched(desk: RunDesk) -> None:
     process = Identity.mine()
     made("busy", "running", process=process)  # so that the new run waits in line
-    run = desk.start(replace(first_form("dpo", "nano"), name="mine"), STARTER)
+    run = desk.start(replace(first_form("dpo", "nano"), name="mine", limit=100), STARTER)
     assert run.status.state == "queued" and str(run.spec.pairs).startswith(f"{PAIRS}/")
     lines = (runs_home() / str(run.spec.pairs)).read_text("utf-8").splitlines()
     kept = {dialogue.id for dialogue in learning_split("starter", "valid")}
     rows = [json.loads(line) for line in lines]
-    assert len(rows) > 64
+    assert len(rows) == 100 < len(make_pairs(learning_split("starter", "train"), "hard", 7, 2))
     assert not kept & {name for row in rows for name in (row["dialogue_id"], row["rejected_id"])}
     assert [status.name for status in runs.runs()] == ["mine", "busy"]
+    again = desk.start(replace(first_form("kto", "nano"), name="again", limit=100), STARTER)
+    assert again.spec.pairs == run.spec.pairs
+    for name, left in (("mine", True), ("again", False)):
+        desk.delete(name)
+        assert (runs_home() / str(run.spec.pairs)).is_file() is left
 
 
 # -- memory, time, cost

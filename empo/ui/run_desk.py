@@ -7,8 +7,10 @@ what it does not know.
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -25,7 +27,7 @@ from empo.models.stacks import load_stack, stack_names
 from empo.pairs.learning import learning_split
 from empo.pairs.make import make_pairs
 from empo.runs import Run
-from empo.training.folder import runs_home
+from empo.training.folder import RunFolder, read_json, run_folder, run_folders, runs_home
 from empo.training.recipe import RunSpec, changed_spec, load_spec, parse_spec, recipe_names
 from empo.types import PreferencePair
 from empo.ui.pair_desk import OWN, Choice, PairDesk, mix_shares
@@ -207,7 +209,20 @@ class RunDesk:
             return runs.start(spec)
         runs.budget(spec).check()
         made = self._pairs(choice)
+        if spec.limit is not None and spec.limit < len(made):  # as the trainer would draw them
+            made = tuple(random.Random(spec.seed).sample(made, spec.limit))
         return runs.start(spec.model_copy(update={"pairs": _kept(made)}))
+
+    def delete(self, name: str) -> None:
+        """Throw a run away, with its pairs where no other run has them.
+
+        Raises:
+            UsageError: there is no such run, or it is running.
+        """
+        pairs = _pairs_of(run_folder(name))
+        runs.delete(name)
+        if pairs and pairs.startswith(f"{PAIRS}/") and pairs not in map(_pairs_of, run_folders()):
+            (runs_home() / PAIRS / Path(pairs).name).unlink(missing_ok=True)
 
     def _pairs(self, choice: Choice) -> Pairs:
         """What was looked at in step 1; of the starter set without what is kept for watching."""
@@ -217,6 +232,10 @@ class RunDesk:
         part = learning_split("starter", "train")
         mix = mix_shares(choice) if choice.preset == MIX else None
         return make_pairs(part, choice.preset, choice.seed, choice.draws, mix)
+
+
+def _pairs_of(folder: RunFolder) -> str | None:
+    return (read_json(folder.spec_file) or {}).get("pairs")
 
 
 def learns_from(spec: RunSpec, choice: Choice) -> str:

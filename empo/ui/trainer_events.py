@@ -203,7 +203,7 @@ class TrainerEvents:
     def delete(self, request: gr.Request, name: str) -> None:
         """Throw it away. Raises: as `stop`."""
         require_owner(request)
-        runs.delete(name)
+        self.desk.delete(name)
 
     def start(self, request: gr.Request, *values: Any) -> Updates:
         """Start what step 2 says, on the pairs of step 1, and show it."""
