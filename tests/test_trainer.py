@@ -411,6 +411,14 @@ def test_the_owner_acts(page: Page, busy: subprocess.Popen[bytes]) -> None:
     assert "no run" in act("stop", "../../etc") and "no such button" in act("x" * 9, "still")
 
 
+def test_anybody_may_take_a_recipe_over_with_its_pairs(page: Page) -> None:
+    made("like", "stopped", changes=("strategy=balanced", "data=starter", "beta=0.25"))
+    before = snapshot()
+    told = page.call("act", ["", [], None], {"kind": "copy", "run": "like"}, {})
+    assert "balanced" in told and "0.25" in told and "<article" in told
+    assert snapshot() == before
+
+
 def test_on_zerogpu_nobody_trains(busy: subprocess.Popen[bytes]) -> None:
     made("still", "stopped")
     page = Page(SPACES_ZERO_GPU=True)
