@@ -13,8 +13,8 @@ from empo.errors import EmpoError
 from empo.training.folder import run_folders
 from empo.training.recipe import RunSpec
 
-TOKENS = 110  # of a training row (one reply with its prompt), about
-PASSES = 6  # operations a weight and token: forward twice, backward four times
+TOKENS = 60  # of a training row (one reply with its prompt), about
+PASSES = 4  # operations a weight and token: two forward, two back (the base's own stay as they are)
 USED = 0.3  # share of a machine's matrix speed that training reaches, about
 MIN_STEPS = 5
 
@@ -91,7 +91,7 @@ def _cpu_speed() -> float:
     side = 768
     one = np.ones((side, side), dtype=np.float32)
     best = math.inf
-    for _ in range(4):
+    for _ in range(8):
         start = time.perf_counter()
         one @ one
         best = min(best, time.perf_counter() - start)

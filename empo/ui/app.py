@@ -84,8 +84,9 @@ def build(services: Services) -> gr.Blocks:
                 ResultsTab(services)
             with gr.Tab("About", id="about") as last:
                 gr.Markdown(about(services.stack), elem_id="about")
-        TrainEvents(trainer.pairs).wire(train.select)
-        events = TrainerEvents(trainer, services, TryRun(compare, tabs))
+        pairs = TrainEvents(trainer.pairs)
+        pairs.wire(train.select)
+        events = TrainerEvents(trainer, services, pairs, TryRun(compare, tabs))
         events.wire(train.select, [tab.select for tab in (first, arena, results, last)])
         sign_in(services.settings)
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)

@@ -33,9 +33,7 @@ class RecipeForm:
             with gr.Accordion("Everything else", open=False, elem_id="recipe-more"):
                 self._rest(first)
         self.note = gr.HTML("", elem_id="recipe-note", apply_default_css=False, js_on_load=None)
-        with gr.Row(elem_id="recipe-go"):
-            self.check = gr.Button("Will it fit, and how long?", elem_id="recipe-check")
-            self.go = gr.Button("Start the run", variant="primary", elem_id="recipe-start")
+        self.go = gr.Button("Start the run", variant="primary", elem_id="recipe-start")
 
     def _what(self, first: Form) -> None:
         self.kind = gr.Radio(METHODS, value="dpo", label="Method", elem_id="recipe-kind")
@@ -75,7 +73,7 @@ class RecipeForm:
             )
             self.beta = gr.Number(
                 first.beta,
-                label="Beta: how close to the start",
+                label="Beta (nearness)",
                 elem_id="recipe-beta",
                 min_width=130,
             )

@@ -13,7 +13,7 @@ from typing import Any
 
 from empo.training.figure import Point, smooth
 
-WIDTH, HEIGHT = 640, 250
+WIDE, NARROW, HEIGHT = 860, 430, 230  # of the first picture, of the others
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 30
 TINTS = ("#009E73", "#E69F00", "#0072B2", "#CC79A7", "#D55E00", "#56B4E9")
 DASHES = ("", "8 4", "2 4", "10 3 2 3", "5 5", "1 5")
@@ -110,13 +110,22 @@ def _points(rows: Rows, key: str) -> list[Point]:
 
 
 def _panel(panel: Panel, lines: Sequence[_Line], first: bool) -> str:
+    widths = {"broad": WIDE, "slim": NARROW} if first else {"": NARROW}  # slim: on a phone
+    drawn = "".join(_svg(panel, lines, name, width) for name, width in widths.items())
+    return (
+        f'<figure class="chart{" first" if first else ""}"><h3>{panel.title}'
+        f"<small>{_now(lines)}</small></h3>{drawn}<figcaption>{panel.about}</figcaption></figure>"
+    )
+
+
+def _svg(panel: Panel, lines: Sequence[_Line], name: str, width: int) -> str:
     every = [point for line in lines for point in (*line.train, *line.valid)]
     last = max(1.0, max(step for step, _ in every))
     low, high = min(v for _, v in every), max(v for _, v in every)
     if high - low < 1e-12:
         room = abs(high) / 2 or 0.5
         low, high = low - room, high + room
-    wide, tall = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    wide, tall = width - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
     def at(point: Point) -> Point:
         share = (point[1] - low) / (high - low)
@@ -126,10 +135,8 @@ def _panel(panel: Panel, lines: Sequence[_Line], first: bool) -> str:
     parts += [_drawn(line, at, len(lines) == 1) for line in lines]
     spoken = escape(f"{panel.title}: {_told(lines)}", quote=True)
     return (
-        f'<figure class="chart{" first" if first else ""}"><h3>{panel.title}'
-        f"<small>{_now(lines)}</small></h3>"
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{spoken}">'
-        f"{''.join(parts)}</svg><figcaption>{panel.about}</figcaption></figure>"
+        f'<svg class="plot {name}" viewBox="0 0 {width} {HEIGHT}" role="img" '
+        f'aria-label="{spoken}">{"".join(parts)}</svg>'
     )
 
 

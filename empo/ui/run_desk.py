@@ -6,14 +6,19 @@ what it does not know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+import random
+from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from empo import runs
 from empo.budget import Budget
 from empo.data.pair_files import preference_row, write_pairs
-from empo.data.strategies import MIX
+from empo.data.strategies import MIX, MIX_TITLE, STRATEGIES
 from empo.data.uploads import UPLOAD
 from empo.errors import DataError, UsageError
 from empo.estimate import Estimate, estimate
@@ -22,7 +27,7 @@ from empo.models.stacks import load_stack, stack_names
 from empo.pairs.learning import learning_split
 from empo.pairs.make import make_pairs
 from empo.runs import Run
-from empo.training.folder import runs_home
+from empo.training.folder import RunFolder, read_json, run_folder, run_folders, runs_home
 from empo.training.recipe import RunSpec, changed_spec, load_spec, parse_spec, recipe_names
 from empo.types import PreferencePair
 from empo.ui.pair_desk import OWN, Choice, PairDesk, mix_shares
@@ -142,7 +147,9 @@ def _differences(raw: dict[str, Any]) -> list[str]:
 
 
 def _said(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """`value` so that YAML reads it back."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if yaml.safe_load(text) == value else json.dumps(value)
 
 
 class RunDesk:
@@ -202,7 +209,20 @@ class RunDesk:
             return runs.start(spec)
         runs.budget(spec).check()
         made = self._pairs(choice)
+        if spec.limit is not None and spec.limit < len(made):  # as the trainer would draw them
+            made = tuple(random.Random(spec.seed).sample(made, spec.limit))
         return runs.start(spec.model_copy(update={"pairs": _kept(made)}))
+
+    def delete(self, name: str) -> None:
+        """Throw a run away, with its pairs where no other run has them.
+
+        Raises:
+            UsageError: there is no such run, or it is running.
+        """
+        pairs = _pairs_of(run_folder(name))
+        runs.delete(name)
+        if pairs and pairs.startswith(f"{PAIRS}/") and pairs not in map(_pairs_of, run_folders()):
+            (runs_home() / PAIRS / Path(pairs).name).unlink(missing_ok=True)
 
     def _pairs(self, choice: Choice) -> Pairs:
         """What was looked at in step 1; of the starter set without what is kept for watching."""
@@ -212,6 +232,21 @@ class RunDesk:
         part = learning_split("starter", "train")
         mix = mix_shares(choice) if choice.preset == MIX else None
         return make_pairs(part, choice.preset, choice.seed, choice.draws, mix)
+
+
+def _pairs_of(folder: RunFolder) -> str | None:
+    return (read_json(folder.spec_file) or {}).get("pairs")
+
+
+def learns_from(spec: RunSpec, choice: Choice) -> str:
+    """What step 1 leaves a run to learn from, in a sentence."""
+    where = {"ed": "EmpatheticDialogues", OWN: "the starter set"}[spec.data]
+    if spec.kind == "sft":
+        return f"It learns from at most {spec.limit} dialogues of {where}."
+    if choice.source == UPLOAD:
+        return f"It learns from at most {spec.limit} pairs of your file."
+    titles = {name: found.title for name, found in STRATEGIES.items()} | {MIX: MIX_TITLE}
+    return f"It learns from at most {spec.limit} pairs of {where}, “{titles[spec.strategy]}”."
 
 
 def _kept(pairs: Pairs) -> str:
@@ -243,10 +278,3 @@ def _lines(more: Any) -> list[str]:
 
 def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def same_pairs(choice: Choice, spec: RunSpec) -> Choice:
-    """`choice` as step 1 has to be for `spec` again; an upload stays what it is."""
-    if spec.kind == "sft" or choice.source == UPLOAD:
-        return choice
-    return replace(choice, preset=spec.strategy, draws=spec.draws, seed=spec.seed)

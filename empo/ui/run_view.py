@@ -22,7 +22,6 @@ SLOWER = (
     "No GPU here: the run takes half of the processor's cores, at low priority. Chat keeps "
     "answering meanwhile, more slowly."
 )
-VERDICTS = {"better": "Better.", "worse": "Worse.", "unclear": "It cannot be told."}
 
 
 def parts(
@@ -73,7 +72,8 @@ def pace(status: RunStatus) -> str:
     if status.phase and status.phase != "training" and status.state in ACTIVE:
         said.append(status.phase)
     if status.seconds >= 1:
-        said.append(f"{clock(status.seconds)} so far")
+        spent = clock(status.seconds)
+        said.append(f"in {spent}" if status.state == "finished" else f"{spent} so far")
     left = status.seconds_left
     if left is not None and status.phase == "training":
         said.append(f"about {clock(left)} left")
@@ -118,10 +118,9 @@ def _button(do: str, name: str, text: str, tip: str, more: str = "") -> str:
 def _verdict(run: Run) -> str:
     said = ""
     if run.result:
-        word = VERDICTS.get(str(run.result.get("verdict")), "")
         kind = str(run.result.get("verdict") or "none")
         sentence = escape(str(run.result.get("sentence", "")))
-        said = f'<p class="verdict {escape(kind, quote=True)}"><b>{word}</b> {sentence}</p>'
+        said = f'<p class="verdict {escape(kind, quote=True)}">{sentence}</p>'
         said += _table(run.result.get("table") or [])
     if run.trouble:
         items = "".join(f"<li>{escape(sign)}</li>" for sign in run.trouble)

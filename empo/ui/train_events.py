@@ -71,7 +71,7 @@ class TrainEvents:
         inputs = [*tab.choice, *tab.filters]
         cards = [tab.notice, tab.cards]
         shown = [*cards, tab.report, tab.about, tab.mix]
-        every = [*shown, tab.ways, tab.upload_box, tab.get_box, tab.terms, tab.accept, tab.get]
+        every = self.outputs
         late: dict[str, Any] = {**MAKING, "trigger_mode": "always_last"}
         opened(self.open, [tab.seen, *inputs], [tab.seen, tab.source, *every], **MAKING)
         typed = (tab.seed, tab.mix)
@@ -90,6 +90,13 @@ class TrainEvents:
         alone: dict[str, Any] = {**QUIET, "concurrency_limit": 1}
         tab.measure.click(self.measure, tab.choice, tab.report, **alone)
         tab.get.click(self.get, [tab.accept, *inputs], every, **alone)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What other pairs change."""
+        tab = self.tab
+        shown = [tab.notice, tab.cards, tab.report, tab.about, tab.mix]
+        return [*shown, tab.ways, tab.upload_box, tab.get_box, tab.terms, tab.accept, tab.get]
 
     # -- what is shown
 

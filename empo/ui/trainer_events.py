@@ -14,15 +14,17 @@ from empo.budget import Budget, has_gpu
 from empo.errors import EmpoError, UsageError
 from empo.estimate import Estimate
 from empo.runs import Run
+from empo.training.recipe import RunSpec
 from empo.training.status import ACTIVE
 from empo.ui.own_space import own_space, recipe_link
 from empo.ui.owner import is_owner, require_owner
+from empo.ui.pair_desk import ANY
 from empo.ui.run_charts import MOST
-from empo.ui.run_desk import Form, RunDesk, first_form, form_of
+from empo.ui.run_desk import NEW, Form, RunDesk, first_form, form_of, learns_from, starts
 from empo.ui.run_list import run_list
 from empo.ui.run_view import clock, parts
 from empo.ui.services import Services
-from empo.ui.train_events import QUIET, chosen
+from empo.ui.train_events import QUIET, TrainEvents, chosen
 from empo.ui.trainer_tab import RECIPE, RUN, TrainerTab
 from empo.ui.try_run import TryRun
 
@@ -38,10 +40,15 @@ Updates = dict[Any, Any]
 
 
 class TrainerEvents:
-    """Wires the list, the recipe and the run. `tries` picks a finished run on the Compare tab."""
+    """Wires the list, the recipe and the run.
 
-    def __init__(self, tab: TrainerTab, services: Services, tries: TryRun) -> None:
-        self.tab, self.services, self.tries = tab, services, tries
+    `pairs` shows other pairs in step 1; `tries` picks a finished run on the Compare tab.
+    """
+
+    def __init__(
+        self, tab: TrainerTab, services: Services, pairs: TrainEvents, tries: TryRun
+    ) -> None:
+        self.tab, self.services, self.pairs, self.tries = tab, services, pairs, tries
         self.desk = RunDesk(tab.pairs.desk)
 
     def wire(self, opened: Callable[..., Any], left: Sequence[Callable[..., Any]]) -> None:
@@ -50,30 +57,35 @@ class TrainerEvents:
         at = [tab.picked, tab.beside]
         shown: list[Component] = [*at, tab.list, tab.view, tab.timer]
         asked = [*form.fields, *tab.pairs.choice]
-        opened(self.open, at, [*shown, tab.steps, form.note, form.go], **SHOWN)
+        seen = [tab.steps, form.note, form.go, form.start]
+        opened(self.open, [*at, *form.fields[:3]], [*shown, *seen], **SHOWN)
         gr.on([tab.timer.tick], self.tick, at, shown, **SHOWN)
         for event in left:
             event(self.leave, None, tab.timer, **QUIET, queue=False)
-        every = [*shown, tab.steps, *form.fields, *self.tries.outputs]
+        every = [*shown, tab.steps, *form.fields, *tab.pairs.choice[:4], *self.tries.outputs]
+        every += self.pairs.outputs
         for trigger in (tab.list.act, tab.view.act):
             trigger(self.act, [*at, *self.tries.inputs], every, **SHOWN)
         tab.on.click(lambda: gr.Tabs(selected=RECIPE), None, tab.steps, **QUIET, queue=False)
         gr.on(
             [form.kind.input, form.model.input], self.refill, form.fields[:2], form.fields, **SHOWN
         )
-        gr.on([form.check.click, tab.second.select], self.weigh, asked, form.note, **SHOWN)
+        changes = [tab.second.select, *(field.change for field in form.fields)]
+        late: dict[str, Any] = {**SHOWN, "trigger_mode": "always_last"}
+        gr.on(changes, self.weigh, asked, form.note, **late)
         alone: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "start"}
         form.go.click(self.start, [*asked, tab.beside], [*shown, tab.steps, form.note], **alone)
 
     # -- what is shown
 
-    def open(self, request: gr.Request, picked: Any, beside: Any) -> Updates:
+    def open(self, request: gr.Request, picked: Any, beside: Any, *form: Any) -> Updates:
         """The tab as it is opened: the open run, else the one at work, else the newest."""
         found = runs.runs()
         names = [status.name for status in found]
         busy = [status.name for status in found if status.state in AT_WORK]
         open_ = picked if picked in names else (busy or names or [""])[0]
         updates = self.show(request, open_, _others(beside, names))
+        updates[self.tab.form.start] = self._starts(*form)
         if busy and not picked:
             updates[self.tab.steps] = gr.Tabs(selected=RUN)
         refusal = ZERO if self.services.settings.zero_gpu else ""
@@ -81,6 +93,15 @@ class TrainerEvents:
             updates[self.tab.form.go] = gr.Button(visible=False)
             updates[self.tab.form.note] = _note(refusal) if refusal else gr.skip()
         return updates
+
+    def _starts(self, kind: Any, model: Any, start: Any) -> gr.Dropdown:
+        """What a run may go on from now: runs may have finished since the page was made."""
+        try:
+            choices = starts(kind, model)
+        except EmpoError:
+            return gr.skip()
+        known = start in [value for _, value in choices]
+        return gr.Dropdown(choices, value=start if known else NEW)
 
     def show(self, request: gr.Request, picked: Any, beside: Any, notice: str = "") -> Updates:
         """List and run as the disk has them now; the timer runs on while something is at work."""
@@ -110,8 +131,14 @@ class TrainerEvents:
             return {"head": f"<p>{escape(str(error))}</p>"}
 
     def tick(self, request: gr.Request, picked: Any, beside: Any) -> Updates:
-        """A look while something is at work; a run that has begun elsewhere is opened."""
-        return self.show(request, picked or _busy(), beside)
+        """A look while something is at work; a run that has begun elsewhere is opened.
+
+        What is open stays untouched: it may have been changed while this look was on its way.
+        """
+        found = self.show(request, picked or _busy(), beside)
+        if picked:
+            del found[self.tab.picked], found[self.tab.beside]
+        return found
 
     def leave(self) -> gr.Timer:
         """Another tab is open: nobody looks."""
@@ -131,8 +158,7 @@ class TrainerEvents:
                 kept = [other for other in _list(beside) if other != name]
                 return self.show(request, picked, kept + [name] * (kind == "with"))
             if kind == "copy":
-                filled = self.tab.form.filled(form_of(runs.run(name).spec))
-                return {**filled, self.tab.steps: gr.Tabs(selected=RECIPE)}
+                return self.again(request, runs.run(name).spec)
             if kind == "compare":
                 return self.tries.updates(request, name, *tried)
             does = {"stop": self.stop, "end": self.end, "resume": self.resume}
@@ -143,6 +169,15 @@ class TrainerEvents:
         except EmpoError as error:
             return self.show(request, picked, beside, str(error))
         return self.show(request, picked, beside)
+
+    def again(self, request: gr.Request, spec: RunSpec) -> Updates:
+        """Steps 1 and 2 as they were for `spec`; a file that was sent has to be sent again."""
+        found = dict(self.tab.form.filled(form_of(spec)))
+        if spec.kind != "sft":
+            asked = (spec.data, spec.strategy, spec.draws, spec.seed)
+            found |= dict(zip(self.tab.pairs.choice[:4], asked, strict=True))
+            found |= self.pairs.change(request, *asked, "", None, ANY, ANY, "")
+        return found | {self.tab.steps: gr.Tabs(selected=RECIPE)}
 
     def stop(self, request: gr.Request, name: str) -> None:
         """End the run after its current step.
@@ -168,7 +203,7 @@ class TrainerEvents:
     def delete(self, request: gr.Request, name: str) -> None:
         """Throw it away. Raises: as `stop`."""
         require_owner(request)
-        runs.delete(name)
+        self.desk.delete(name)
 
     def start(self, request: gr.Request, *values: Any) -> Updates:
         """Start what step 2 says, on the pairs of step 1, and show it."""
@@ -203,8 +238,9 @@ class TrainerEvents:
         """Memory and time of what is asked for, and for visitors where to run it."""
         count = len(self.tab.form.fields)
         try:
-            spec, budget, time = self.desk.weigh(Form(*values[:count]), chosen(*values[count:]))
-            said = _note(weighed(budget, time))
+            choice = chosen(*values[count:])
+            spec, budget, time = self.desk.weigh(Form(*values[:count]), choice)
+            said = _note(f"{learns_from(spec, choice)} {weighed(budget, time)}")
             zero = self.services.settings.zero_gpu
             if zero or not is_owner(request):
                 said += _note(ZERO) if zero else ""
