@@ -14,11 +14,11 @@ import pytest
 from tests.browser import LAUNCH, PHONE, Watched, app
 
 pytestmark = pytest.mark.browser
-WARM = "I am so sorry that your grandmother died, that must hurt. How are you feeling now?"
+WARM = "I am so sorry that your grandmother died, I feel sad for you. How are you feeling now?"
 TURNS = (WARM, "The sky is blue and the table is made of wood.", "Why did she say that to you?")
 EVIL = (
-    "I am so sorry <script>window.hurt=1</script><img src=x onerror=window.hurt=1> to hear that "
-    "</span><svg onload=window.hurt=1> my friend"
+    "I am so sorry <script>window.hurt=1</script><img src=x onerror=window.hurt=1> to hear that, "
+    "I wish you all the best </span><svg onload=window.hurt=1> my friend"
 )
 
 
