@@ -359,6 +359,23 @@ def test_the_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert pool in capsys.readouterr().out
 
 
+def test_the_owner_erases_words_by_the_battle_s_name(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(settings().votes_url)
+    gone, stays = cast(store), cast(store, voter="anon:2", transcript=said("A good day."))
+    assert main(["votes", "erase", gone.id]) == 0
+    assert "the words of 1 battles were erased" in capsys.readouterr().err
+    assert {row["battle"]: row["erased"] for row in store.rows()} == {
+        gone.id: True,
+        stays.id: False,
+    }
+    assert len(store.votes()) == 2
+    store.close()
+    assert main(["votes", "erase", "no such battle"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_the_command_says_what_is_wrong(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["votes", "import", str(home / "none.csv")]) == 2
     assert "There is no file" in capsys.readouterr().err

@@ -1,8 +1,10 @@
-"""Votes of the arena: to a file, from a file, or counted.
+"""Votes of the arena: to a file, from a file, counted, or their words erased.
 
 export writes what may be published: voters by keyed hash, no words that point to danger, none that
 were erased, none of recorded replies. import adds the rows of such files; rows that are here
 already stay as they are. The name's ending says which kind: .jsonl, .jsonl.gz, .csv or .parquet.
+erase takes the words of battles away everywhere, also where their voters repeated them; the votes
+remain.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--pool", metavar="NAME", help="the votes of this pool only")
     into = actions.add_parser("import", help="add the votes of files, all of them or none")
     into.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    erase = actions.add_parser("erase", help="erase the words of battles; the votes remain")
+    erase.add_argument("battles", nargs="+", metavar="BATTLE", help="as an export names it")
     stats = actions.add_parser("stats", help="pools, battles, votes, voters")
     stats.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -36,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store(settings().votes_url)
     try:
-        {"export": _export, "import": _import, "stats": _stats}[args.action](store, args)
+        actions = {"export": _export, "import": _import, "erase": _erase, "stats": _stats}
+        actions[args.action](store, args)
     finally:
         store.close()
     return 0
@@ -61,6 +66,13 @@ def _import(store: Any, args: argparse.Namespace) -> None:
             f"{path.name}: {added.new:,} votes added, {added.known:,} were here already{left}.",
             file=sys.stderr,
         )
+
+
+def _erase(store: Any, args: argparse.Namespace) -> None:
+    """Whoever may open the store is its owner."""
+    for battle in args.battles:
+        count = store.erase(battle, None)
+        print(f"{battle}: the words of {count:,} battles were erased.", file=sys.stderr)
 
 
 def _stats(store: Any, args: argparse.Namespace) -> None:
