@@ -13,8 +13,8 @@ from typing import Any
 
 from empo.errors import EmpoError, UsageError
 from empo.evaluation.catalogue import Entry, measured
-from empo.evaluation.library import Found, load, reports, together
 from empo.evaluation.replies import behind, by_emotion, read_lines
+from empo.evaluation.shelf import Found, load, reports, together
 from empo.ui import results_view as view
 from empo.ui.results_job import Job, can_answer
 from empo.ui.services import Services

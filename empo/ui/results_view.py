@@ -7,9 +7,9 @@ from html import escape
 from typing import Any
 
 from empo.evaluation.catalogue import GROUPS, Entry, measured
-from empo.evaluation.library import Found, headline
 from empo.evaluation.page import card, comparisons, facts
 from empo.evaluation.pictures import heat, legend
+from empo.evaluation.shelf import Found, headline
 from empo.types import ModelSpec
 from empo.ui.results_job import MOST_DIALOGUES, Progress
 
