@@ -291,9 +291,9 @@ def test_names_are_shown_plainly(tmp_path: Path) -> None:
 def test_the_same_file_many_times_at_once(tmp_path: Path) -> None:
     path = tmp_path / "sent"
     path.write_bytes(line() * 3)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: read_upload(path, "a.jsonl"), range(8)))
-    assert [len(pairs) for pairs in found] == [3] * 8
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(lambda _: read_upload(path, "a.jsonl"), range(20)))
+    assert [len(pairs) for pairs in found] == [3] * 20
 
 
 def test_what_looks_like_markup_or_a_role_stays_text(tmp_path: Path) -> None:
