@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from empo.errors import Busy, DataError, UsageError
-from empo.evaluation import library
+from empo.evaluation import shelf
 from empo.evaluation.catalogue import ENTRIES, entry, measured
 from empo.evaluation.pictures import colours, dots, heat
 from empo.evaluation.request import Request
@@ -35,7 +35,7 @@ def services() -> Services:
 
 
 def a_report(folder: Path, name: str = "mine", reply: str = "So sorry!") -> Path:
-    """A real report, on two recorded replies, in the library."""
+    """A real report, on two recorded replies, in the shelf."""
     rows = [
         {"context": "I am sad", "reply": reply, "human": "Oh no.", "emotion": "sad"},
         {"context": "I won!", "reply": "Great, well done!", "human": "Wow!", "emotion": "joyful"},
@@ -68,8 +68,8 @@ def test_the_example_is_there_before_anything_was_evaluated(services: Services) 
 
 
 def test_the_example_has_numbers_and_no_text(services: Services) -> None:
-    (example,) = [one for one in library.reports() if one.example]
-    report = library.load(example.folder)
+    (example,) = [one for one in shelf.reports() if one.example]
+    report = shelf.load(example.folder)
     assert list(report["systems"]) == ["base", "sft", "dpo"]
     assert report["run"]["counts"]["dialogues"] >= 50
     assert {path.name for path in example.folder.iterdir()} == {"report.json", "replies.jsonl.gz"}
@@ -86,7 +86,7 @@ def test_an_own_report_comes_first_with_the_replies_behind_it(
     assert parts["chosen"]["report"] == "mine" and "Evaluate" in parts["form"]
     found = results.behind(Wish("mine", metric="words", system="mine", emotion="sad"))["behind"]
     assert "&lt;img" in found and "<img" not in found and "Oh no." in found
-    other = results.report(Wish("mine", other=library.reports()[-1].name))
+    other = results.report(Wish("mine", other=shelf.reports()[-1].name))
     assert "A mine" in other["report"] and "B dpo" in other["report"]
 
 
@@ -106,7 +106,7 @@ def test_a_damaged_report_is_one_sentence(services: Services, tmp_path: Path) ->
     assert "field baselines is missing" in Results(services).report(Wish("mine"))["report"]
     (folder / "report.json").write_text("{", "utf-8")
     with pytest.raises(DataError, match="cannot be read"):
-        library.load(folder)
+        shelf.load(folder)
 
 
 def test_an_evaluation_runs_in_the_background_one_at_a_time(no_data: Path) -> None:
