@@ -3,8 +3,8 @@
 Weights of the base, in the precision they are held in; the adapter with its gradients and AdamW's
 two moments, and for preference methods TRL's frozen copy of it while it works out the reference;
 activations by tokens, width and depth (after Korthikanti et al. 2022, arXiv 2205.05198, section 4,
-with the factors of a gated MLP and LoRA's frozen weights, worked out and not fitted); and the logits
-of the positions that carry a loss. A run stores the prediction beside its measured peak.
+with the factors of a gated MLP and LoRA's frozen weights, worked out and not fitted); and the
+logits of the positions that carry a loss. A run stores the prediction beside its measured peak.
 """
 
 from __future__ import annotations
