@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 import shutil
-import threading
-import time
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +13,16 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
-from empo.errors import DataError, UsageError
+from empo.errors import Busy, DataError, UsageError
 from empo.settings import settings
-from empo.training.checkpoints import checkpoints, last_whole
+from empo.training.checkpoints import last_whole, step_of
 from empo.training.folder import RunFolder, whole_lines
+from empo.training.process import take
 from empo.training.recipe import load_recipe
+from empo.training.status import LOCK
 from tests.tiny_models import plain, save_base
-from train.pretrain import pretrain
+from train.pretrain import main, pretrain
+from train.pretraining.loop import _listening
 from train.pretraining.network import Network, _HeadLoss, in_parts
 from train.pretraining.recipe import PretrainRecipe, Steps
 from train.pretraining.state import rate
@@ -113,7 +114,7 @@ def test_documents_of_a_window_do_not_see_each_other(base: Path) -> None:
     alone = 0.0
     for text in texts:
         ids = torch.from_numpy(text.astype(np.int64))[None]
-        alone += float(cross_entropy(model(ids).logits[0, :-1], ids[0, 1:], reduction="sum"))
+        alone += cross_entropy(model(ids).logits[0, :-1], ids[0, 1:], reduction="sum").item()
     assert count == 12
     assert float(loss.detach()) == pytest.approx(alone, rel=0.01)  # bf16 has eight bits
 
@@ -126,11 +127,11 @@ def test_the_loss_by_chunks_has_the_slopes_of_the_plain_one() -> None:
     slopes = torch.autograd.grad(found / 600, (hidden, weight))
     plainly = cross_entropy(hidden @ weight.t(), targets, reduction="sum")
     expected = torch.autograd.grad(plainly / 600, (hidden, weight))
-    assert float(found) == pytest.approx(float(plainly), rel=1e-5)
+    assert found.item() == pytest.approx(plainly.item(), rel=1e-5)
     for one, other in zip(slopes, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     with torch.no_grad():
-        assert float(_HeadLoss.apply(hidden, weight, targets)) == pytest.approx(float(found))
+        assert _HeadLoss.apply(hidden, weight, targets).item() == pytest.approx(found.item())
 
 
 def test_windows_that_fill_up_a_part_do_not_count(base: Path) -> None:
@@ -154,6 +155,7 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_broken_off(
 ) -> None:
     recipe = recipe_of(base, tmp_path / "out", f"steps.optimiser={optimiser}")
     unbroken = RunFolder(tmp_path / "unbroken")
+    unbroken = RunFolder(tmp_path / "unbroken")
     result = pretrain(recipe, unbroken)
     weights = load_file(tmp_path / "out" / "model.safetensors")
     assert result and min(result["last"], result["mean"]) < result["before"]
@@ -161,43 +163,57 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_broken_off(
     assert [row["tokens"] for row in rows][-1] == result["tokens"] == recipe.tokens
     # batches of 4 until half is done, then of 8: 6 + 3 steps
     assert len(rows) == 9 and rows[-1]["rate"] < rows[1]["rate"] and "valid_mean" in rows[-1]
+    assert not unbroken.checkpoints.exists()
 
-    broken = RunFolder(tmp_path / "broken")
-    older = checkpoints(unbroken)[1]
-    shutil.copytree(older, broken.checkpoints / older.name)
     shutil.rmtree(tmp_path / "out")
+    broken = RunFolder(tmp_path / "broken")
+    broken.path.mkdir()
+    for step in (1, 2, 3):
+        broken.stop_file.touch()
+        assert pretrain(recipe, broken) is None and not (tmp_path / "out").exists()
+        assert step_of(last_whole(broken)) == step and not broken.stop_file.exists()
+    assert {p.suffix for p in last_whole(broken).iterdir()} == {".json", ".safetensors"}
     again = pretrain(recipe, broken)
-    assert again and [again[key] for key in ("last", "mean")] == [result["last"], result["mean"]]
+    assert again and all(again[key] == result[key] for key in ("before", "last", "mean", "kept"))
     for name, value in load_file(tmp_path / "out" / "model.safetensors").items():
         assert torch.equal(value, weights[name])
+    assert [row["step"] for row in whole_lines(broken / "metrics.jsonl")] == list(range(1, 10))
 
 
-def test_a_run_can_be_stopped_and_is_not_mixed_with_another(
+def test_a_checkpoint_is_whole_and_of_this_recipe_or_not_gone_on_from(
     base: Path, data: Path, tmp_path: Path
 ) -> None:
-    recipe = recipe_of(base, tmp_path / "out", "tokens=50_000_000", "checkpoints=1")
+    recipe = recipe_of(base, tmp_path / "out")
     folder = RunFolder(tmp_path / "run")
-    ended = threading.Event()
-
-    def stop() -> None:
-        while not ended.is_set() and not (folder / "metrics.jsonl").exists():
-            time.sleep(0.02)
-        folder.stop_file.touch()
-
-    thread = threading.Thread(target=stop)
-    thread.start()
-    try:
-        assert pretrain(recipe, folder) is None
-    finally:
-        ended.set()
-        thread.join()
-    saved = last_whole(folder)
-    assert saved and not folder.stop_file.exists() and not (tmp_path / "out").exists()
-    assert json.loads((saved / "state.json").read_text("utf-8"))["step"] >= 1
-    assert {p.suffix for p in saved.iterdir()} == {".json", ".safetensors"}
-    other = recipe.model_copy(update={"seed": 5})
+    folder.path.mkdir()
+    folder.stop_file.touch()
+    assert pretrain(recipe, folder) is None
     with pytest.raises(UsageError, match="another recipe"):
-        pretrain(other, folder)
+        pretrain(recipe.model_copy(update={"seed": 5}), folder)
+    with (last_whole(folder) / "weights.safetensors").open("ab") as file:
+        file.write(b"x")
+    folder.stop_file.touch()
+    assert pretrain(recipe, folder) is None and step_of(last_whole(folder)) == 1  # from the start
+
+
+def test_a_signal_asks_for_the_end_and_is_then_anothers_again() -> None:
+    usual = signal.getsignal(signal.SIGTERM)
+    with _listening() as told:
+        signal.raise_signal(signal.SIGTERM)
+        assert told == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) is usual
+
+
+def test_one_at_a_time_and_only_the_loss(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--set", f"out={base}", "--set", f"window={WIDTH}", "--run", str(tmp_path)]
+    assert main(["--measure", *words]) == 0
+    assert "nats a token" in capsys.readouterr().out
+    lock = take(tmp_path / LOCK)
+    assert lock
+    with lock, pytest.raises(Busy, match="Another process"):
+        main(words)
 
 
 def test_the_finished_model_loads_as_any_other(base: Path, data: Path, tmp_path: Path) -> None:

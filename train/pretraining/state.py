@@ -23,12 +23,15 @@ def rate(done: float, steps: Steps) -> float:
 
 
 class Learner:
-    """The weights, what updates them, and how far it is (`step`, `rows` windows, `seconds`)."""
+    """The weights, what updates them, and how far it is (`step`, `rows` windows, `seconds`).
+
+    `before`: the validation loss it began with.
+    """
 
     def __init__(self, weights: dict[str, Tensor], recipe: PretrainRecipe) -> None:
         self.weights, self.recipe = weights, recipe
         self.mean = {name: w.clone() for name, w in weights.items()} if recipe.average else {}
-        self.step, self.rows, self.seconds = 0, 0, 0.0
+        self.step, self.rows, self.seconds, self.before = 0, 0, 0.0, 0.0
         self.optimisers = optimisers(weights, recipe.steps)
 
     @property
@@ -62,6 +65,16 @@ class Learner:
             mean.lerp_(self.weights[name], 1 - keep)
         return factor * self.recipe.steps.learning_rate, float(norm)
 
+    def told(self) -> dict[str, Any]:
+        """How far it is, and by which recipe."""
+        return {
+            "step": self.step,
+            "rows": self.rows,
+            "tokens": self.rows * self.recipe.window,
+            "seconds": self.seconds,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+
     def save(self, home: Path) -> Path:
         """A whole checkpoint below `home`: tensors as safetensors, the rest as JSON, hashed."""
         folder = home / f"checkpoint-{self.step}"
@@ -75,8 +88,7 @@ class Learner:
             for key, value in state.items()
         }
         save_file(tensors, folder / "optimisers.safetensors")
-        told = {"step": self.step, "rows": self.rows, "seconds": self.seconds}
-        write_json(folder / "state.json", told | {"recipe": self.recipe.model_dump(mode="json")})
+        write_json(folder / "state.json", self.told() | {"before": self.before})
         seal(folder)
         return folder
 
@@ -102,7 +114,8 @@ class Learner:
             self._restore(load_file(folder / "optimisers.safetensors"))
         except (OSError, KeyError, RuntimeError) as error:
             raise DataError(f"{folder.name} does not fit the network: {error}.") from error
-        self.step, self.rows, self.seconds = told["step"], told["rows"], told["seconds"]
+        self.step, self.rows = told["step"], told["rows"]
+        self.seconds, self.before = told["seconds"], told["before"]
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         states: dict[str, dict[int, dict[str, Tensor]]] = {}
