@@ -24,6 +24,7 @@ class OfReplies:
             "stack": None,
             "prompt": None,
             "sampling": None,
+            "quantisation": None,
             "revisions": {},
             "data": [path.name for path in work.request.replies],
         }

@@ -60,7 +60,9 @@ def facts(report: Mapping[str, Any]) -> str:
     data = run["data"] if isinstance(run["data"], str) else ", ".join(run["data"])
     parts = [f"{run['counts']['dialogues']:,} dialogues of {data}"]
     if run["stack"]:
-        parts.append(f"stack {run['stack']}, prompt {run['prompt']}")
+        how = run.get("quantisation", "none")
+        held = "" if how == "none" else f" in {how}"
+        parts.append(f"stack {run['stack']}{held}, prompt {run['prompt']}")
     parts += [f"seed {run['seeds']['sample']}", f"levels: {run['levels']}", "95 % intervals"]
     return f'<p class="facts">{escape("; ".join(parts))}.</p>'
 

@@ -43,9 +43,7 @@ def load_engine(
         OutOfMemory: the machine has too little memory; names the cheapest fix.
     """
     gpu = torch.cuda.is_available()
-    how = quantisation or stack.quantisation or ("nf4" if gpu else "none")
-    if how not in QUANTISATIONS:
-        raise UsageError(f"There is no quantisation “{how}”; choose {', '.join(QUANTISATIONS)}.")
+    how = served_in(stack, quantisation)
     _fetch(stack, report)
     check_memory(stack, how, gpu)
     report("Loading the base", 0.3)
@@ -58,6 +56,19 @@ def load_engine(
     report("Ready", 1.0)
     sizes = {"base": before, "stack": tensor_bytes(model)}
     return LocalEngine(stack, how, decoder, sizes, settings().max_queue)
+
+
+def served_in(stack: Stack, quantisation: Quantisation | None = None) -> Quantisation:
+    """How this machine holds the base of `stack` where `quantisation` is asked for.
+
+    Raises:
+        UsageError: an unknown quantisation.
+    """
+    usual: Quantisation = "nf4" if torch.cuda.is_available() else "none"
+    how = quantisation or stack.quantisation or usual
+    if how not in QUANTISATIONS:
+        raise UsageError(f"There is no quantisation “{how}”; choose {', '.join(QUANTISATIONS)}.")
+    return how
 
 
 def exchange(decoder: Decoder, old: Stack, new: Stack) -> int:
