@@ -34,12 +34,15 @@ class OfModels:
         self.specs = _specs(self.stack, request)
         self.prompt = request.prompt or self.stack.prompt
         self.every: tuple[Dialogue, ...] = ()
+        self.left_out: str | None = None
         self.dialogues: list[Dialogue] = []
         if request.situations:
             work.items = collect.situations_of(request)
             self.why = dict.fromkeys(OF_MODELS, NO_DIALOGUE)
         else:
-            self.every, self.dialogues = collect.dialogues_of(request)
+            found, self.dialogues = collect.dialogues_of(request)
+            self.every = found.dialogues
+            self.left_out = found.report() if found.malformed else None
             work.items = collect.items_of(self.dialogues)
             self.why = {"pair_accuracy": "Only preference-trained models have a reference."}
         sampling = Sampling(seed=request.seed)

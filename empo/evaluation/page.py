@@ -64,7 +64,8 @@ def facts(report: Mapping[str, Any]) -> str:
         held = "" if how == "none" else f" in {how}"
         parts.append(f"stack {run['stack']}{held}, prompt {run['prompt']}")
     parts += [f"seed {run['seeds']['sample']}", f"levels: {run['levels']}", "95 % intervals"]
-    return f'<p class="facts">{escape("; ".join(parts))}.</p>'
+    left = f" {run['left_out']}" if run.get("left_out") else ""
+    return f'<p class="facts">{escape("; ".join(parts))}.{escape(left)}</p>'
 
 
 def pictures(report: Mapping[str, Any]) -> str:

@@ -150,7 +150,7 @@ def _head(run: Mapping[str, Any]) -> str:
     stack = f"stack {run['stack']}{held}, prompt {run['prompt']}, " if run["stack"] else ""
     return (
         f"{stack}{counts['dialogues']} dialogues of {data}, seed {run['seeds']['sample']}, levels: "
-        f"{run['levels']}; 95 % intervals."
+        f"{run['levels']}; 95 % intervals." + (f" {run['left_out']}" if run.get("left_out") else "")
     )
 
 
