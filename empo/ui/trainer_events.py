@@ -255,6 +255,7 @@ class TrainerEvents:
             made = self.desk.start(Form(*asked[:count]), chosen(*asked[count:]))
         except EmpoError as error:
             return {form.note: _note(str(error))}
+        self.services.watch.wake()  # the chat may have to give way
         return self.show(request, made.name, beside) | {
             self.tab.steps: gr.Tabs(selected=RUN),
             form.note: "",
