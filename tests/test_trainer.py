@@ -207,9 +207,12 @@ def test_visitors_get_a_link_a_recipe_and_a_price(desk: RunDesk) -> None:
     assert "https://huggingface.co/spaces/maria/empo?duplicate=true" in page
     data = re.search(r"base64,([\w+/=]+)", page)
     assert data and parse_spec(yaml.safe_load(base64.b64decode(data[1]))) == spec
-    assert "free" in cost(spec) and "CPU basic" in cost(spec)
+    assert "no charge by the hour" in cost(spec) and "CPU basic" in cost(spec)
     large = desk.spec(replace(first_form("dpo", "zephyr"), limit=20_000), STARTER)
-    assert re.search(r"about \$\d", cost(large))
+    listed = re.search(r"on Nvidia L4.*: about \$([\d.]+), at \$0.80 an hour when", cost(large))
+    asked = re.search(r"about \$([\d.]+), at \$1.60 an hour as the Hub", cost(large, {"l4x1": 1.6}))
+    assert listed and asked and float(asked[1]) > 1.4 * float(listed[1])
+    assert "$0.80 an hour when this was written" in cost(large, {"t4-small": 0.4})
     assert "python app.py" in own_space(spec, None)
 
 

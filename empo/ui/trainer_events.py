@@ -16,6 +16,7 @@ from empo.budget import Budget, has_gpu
 from empo.data.uploads import UPLOAD
 from empo.errors import EmpoError, UsageError
 from empo.estimate import Estimate
+from empo.hub.prices import Prices
 from empo.runs import Run
 from empo.training.recipe import RunSpec
 from empo.training.status import ACTIVE, RunStatus
@@ -54,6 +55,7 @@ class TrainerEvents:
         self.tab, self.services, self.pairs, self.tries = tab, services, pairs, tries
         released = services.place.released if services.place else lambda: 0
         self.desk = RunDesk(tab.pairs.desk, released)
+        self.prices = Prices()
 
     def wire(self, opened: Callable[..., Any], left: Sequence[Callable[..., Any]]) -> None:
         """`opened` and `left` are the select events of the Train tab and of the others."""
@@ -284,10 +286,10 @@ class TrainerEvents:
             zero = self.services.settings.zero_gpu
             if zero or not is_owner(request):
                 said += _note(ZERO) if zero else ""
-                return (
-                    said
-                    + f'<div class="own">{own_space(spec, self.services.settings.space_id)}</div>'
-                )
+                space = self.services.settings.space_id
+                # On one's own machine nobody is asked anything behind one's back.
+                prices = self.prices.known() if space else None
+                return f'{said}<div class="own">{own_space(spec, space, prices)}</div>'
             return said + recipe_link(spec)
         except EmpoError as error:
             return _note(str(error))
