@@ -45,8 +45,8 @@ def parts(
         "curves": curves(metrics),
         "differences": differences([run, *others]) if others else "",
         "samples": sample_replies(samples),
-        "settings": f"<pre>{escape(_settings(run))}</pre>",
-        "log": f"<pre>{escape(log) or 'Nothing printed yet.'}</pre>",
+        "settings": f"<pre tabindex=0>{escape(_settings(run))}</pre>",
+        "log": f"<pre tabindex=0>{escape(log) or 'Nothing printed yet.'}</pre>",
     }
 
 

@@ -14,6 +14,10 @@ FIRST = "compare"
 # What the page's address is to be once a tab is opened; `run` is the Train tab's (trainer.js).
 # A Space stands in a frame of the Hub's page, whose address follows when it is told.
 _NOTE = """() => {
+  const first = !window.empoTab;
+  window.empoTab = "%(tab)s";
+  // Gradio opens its first tab before it is told of the one in the address.
+  if (first && "%(tab)s" === "compare") return;
   const query = new URLSearchParams(location.search);
   if ("%(tab)s" === "compare") query.delete("tab"); else query.set("tab", "%(tab)s");
   if ("%(tab)s" !== "train") query.delete("run");
