@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -37,7 +38,7 @@ from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
 from empo.ui.pair_desk import PairDesk
 from empo.ui.results_tab import ResultsTab
-from empo.ui.services import EngineHolder, Report, Services
+from empo.ui.services import EngineHolder, Loads, Report, Services
 from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
 from empo.ui.train_events import TrainEvents
@@ -108,7 +109,7 @@ def _open_tab(page: gr.Blocks, tabs: gr.Tabs) -> None:
 def services_for(
     stack: str,
     quantisation: Quantisation | None,
-    engine: str,
+    engine: Literal["local", "echo"],
     config: Settings,
     replies: Path | None = None,
 ) -> Services:
@@ -121,6 +122,8 @@ def services_for(
     hashes: dict[str, str] = {}
     scorer = LiveScorer(load_scorer)
     load = _loader(chosen, quantisation, engine, hashes, config.zero_gpu)
+    own = stack.endswith((".yaml", ".yml"))
+    again = Loads(str(Path(stack).absolute()) if own else chosen.name, quantisation, engine)
     return Services(
         stack=chosen,
         holder=EngineHolder(load, scorer.load_here),
@@ -130,6 +133,7 @@ def services_for(
         replies=replies or config.data_dir,
         hashes=hashes,
         scorer=scorer,
+        loads=again,
     )
 
 
