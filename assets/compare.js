@@ -8,6 +8,7 @@ let shown = {};
 let whole = {}; // what is shown, whole: an update may bring the pickers' models alone
 let cards = new Map(); // exchange id → its nodes
 let restored = false;
+let asking = false; // until Gradio would take the next question: a moment longer than a turn runs
 
 function make(tag, name, text) {
   const node = document.createElement(tag);
@@ -400,8 +401,9 @@ function restore() {
 
 function draw() {
   whole = props.value?.turns ? props.value : { ...whole, ...props.value };
-  const v = whole;
-  if (!v.turns) return;
+  if (!whole.turns) return;
+  asking ||= whole.running;
+  const v = { ...whole, running: asking };
   const last = v.turns.length ? v.turns[v.turns.length - 1].id : 0;
   element.querySelector(".example").hidden = !v.example;
   element.querySelector(".empty").hidden = v.turns.length > 0;
@@ -427,6 +429,11 @@ why.addEventListener("click", () => {
   why.textContent = on ? "Hide why" : "Show why";
 });
 
+// Sent when Gradio is done with a question (empo/ui/compare_events.py).
+window.addEventListener("empo-idle", () => {
+  asking = false;
+  draw();
+});
 watch("value", draw);
 draw();
 restore();

@@ -173,7 +173,7 @@ def test_a_small_stack_moves_to_the_processor_and_comes_back(
     machine.watch.look()
     holder = machine.place.holder
     assert (machine.loads, holder.engine.device, first()) == ([False, True], "cpu", None)
-    assert "while a training run has the GPU" in _line(machine.services)
+    assert "while a run has the GPU" in _line(machine.services)
     words = "answer from the processor, more slowly, until the run long ends (about 10 min)"
     assert words in machine.place.said and words in facts(machine.services)
     assert replies(machine.say()) == said  # the same weights, the same seed

@@ -71,7 +71,10 @@ def test_of_fifty_launches_at_once_one_runs_and_three_wait(page: Page, sleepers:
             for v in json.loads(text.removeprefix("data: "))["output"]["data"]
             if isinstance(v, str)
         ]
-        assert note == "<p>3 runs are waiting already; wait for one to start, or stop one.</p>"
+        assert note == (
+            "<p>3 runs are waiting already, evaluations included; wait for one to start, or stop "
+            "one.</p>"
+        )
     states = Counter(status.state for status in runs.runs())
     assert states == {"running": 1, "queued": queue.QUEUE} and len(sleepers) == 1
     names = {"many", "many-2", "many-3", "many-4"}

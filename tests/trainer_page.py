@@ -13,11 +13,11 @@ import httpx
 from empo.settings import Settings
 from empo.training.folder import runs_home
 from empo.ui.app import build, services_for
+from empo.ui.launch import launch
 from empo.ui.owner import Gate
 from empo.ui.pair_desk import OWN
 from empo.ui.run_desk import first_form
 from tests.browser import free_port
-from tests.owner_app import launch
 
 
 class Page:

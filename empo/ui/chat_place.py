@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from empo.giving_way import Place, Reading, place, read
 from empo.models.engine import Engine
 from empo.models.stacks import Stack
+from empo.training.queue import EVALUATE
 from empo.training.status import RunStatus
 from empo.ui.run_view import clock
 from empo.ui.run_watch import RunWatch, at_work
@@ -104,7 +105,8 @@ class ChatPlace:
         """Where the chat is and until when, in a sentence; "" when it is at home."""
         if self._run is None or self._place == "home":
             return ""
-        until = f"until the run {self._run.name} ends ({_left(self._run)})"
+        what = "evaluation" if self._run.kind == EVALUATE else "run"
+        until = f"until the {what} {self._run.name} ends ({_left(self._run)})"
         if self._place == "parked":
             return (
                 f"The models are parked {until}: it needs the GPU. Recorded replies can be read "
@@ -123,14 +125,15 @@ class ChatPlace:
 
 def _moving(to: Place) -> str:
     return {
-        "home": "The run has ended: the models come back to the GPU.",
-        "cpu": "A training run takes the GPU: the models move to the processor.",
-        "parked": "A training run takes the GPU: the models are being parked.",
+        "home": "The GPU is free again: the models come back to the GPU.",
+        "cpu": "A run takes the GPU: the models move to the processor.",
+        "parked": "A run takes the GPU: the models are being parked.",
     }[to]
 
 
 def _left(run: RunStatus) -> str:
     """How long the run still takes, for a person."""
-    if run.seconds_left is None or run.phase != "training":
+    steady = run.kind == EVALUATE or run.phase == "training"
+    if run.seconds_left is None or not steady:
         return "how long that takes is not known yet"
     return f"about {clock(run.seconds_left)}"

@@ -18,6 +18,7 @@ from empo.data.recorded import Recorded, recorded
 from empo.errors import EmpoError, UsageError
 from empo.models.stacks import Stack
 from empo.sampling import LIMITS, check_message, check_sampling
+from empo.training.queue import EVALUATE
 from empo.training.status import RunStatus
 from empo.types import Sampling
 from empo.ui import replay
@@ -184,7 +185,8 @@ class Handlers:
     def _timed(self, now: Conversation, before: RunStatus | None) -> None:
         """Count how fast the turn was, unless a run began or ended meanwhile."""
         after = self.services.watch.at_work
-        if (before and before.name) == (after and after.name):
+        same = (before and before.name) == (after and after.name)
+        if same and (before is None or before.kind != EVALUATE):
             replies = [answer.reply for answer in now.path()[-1].answers if answer.reply]
             self.services.pace.note(replies, before is not None)
 

@@ -1,4 +1,4 @@
-"""Looks at the runs' folders every two seconds, in a thread of its own, and tells who asked.
+"""Looks at runs and evaluations every two seconds, in a thread of its own, and tells who asked.
 
 The disk is the only truth: a run that was started by the command line, by another tab or before the
 app came up is seen like any other.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from empo import runs
 from empo.errors import EmpoError
+from empo.training.queue import EVALUATE, standing
 from empo.training.status import ACTIVE, RunStatus
 
 PAUSE = 2.0  # seconds between two looks
@@ -19,7 +20,7 @@ Heard = Callable[[Sequence[RunStatus]], None]
 
 
 class RunWatch:
-    """The runs as of the last look. Thread-safe."""
+    """The runs, and the evaluations in their line, as of the last look. Thread-safe."""
 
     def __init__(self, pause: float = PAUSE) -> None:
         self._pause = pause
@@ -47,7 +48,8 @@ class RunWatch:
         """One look; a listener that fails does not keep the others from hearing."""
         with self._looking:
             try:
-                self._found = tuple(runs.runs())
+                evaluations = [s for s in standing() if s.kind == EVALUATE]
+                self._found = (*runs.runs(), *evaluations)
             except (EmpoError, OSError) as error:
                 logging.getLogger(__name__).warning("the runs cannot be read: %s", error)
                 return

@@ -12,6 +12,7 @@ from empo.errors import EmpoError
 from empo.models.engine import Engine
 from empo.models.stacks import Stack
 from empo.settings import Settings
+from empo.types import Quantisation
 from empo.ui.chat_pace import ChatPace
 from empo.ui.control import Running
 from empo.ui.live_scorer import LiveScorer
@@ -142,6 +143,15 @@ class Whereabouts(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """What another process needs to load the same: a stack's name or YAML file, how, by what."""
+
+    stack: str = "nano"
+    quantisation: Quantisation | None = None
+    engine: Literal["local", "echo"] = "local"
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the page is given. `stack` is known before its engine is."""
@@ -157,6 +167,7 @@ class Services:
     watch: RunWatch = field(default_factory=RunWatch)
     pace: ChatPace = field(default_factory=ChatPace)
     place: Whereabouts | None = None  # None: the models stay where they are
+    loads: Loads = Loads()
 
     def on_gpu(self) -> bool:
         """Whether the models live on a GPU, where a training run may need their place."""

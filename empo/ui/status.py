@@ -46,7 +46,7 @@ def _line(services: Services) -> str:
         place = "CPU" if engine.device == "cpu" else engine.device
         text = f"ready · {services.stack.title} · {place}"
         if services.place is not None and services.place.away:
-            text = f"{text}, while a training run has the GPU"
+            text = f"{text}, while a run has the GPU"
     elif status.state == "loading" and status.share:
         text = f"{text} {status.share:.0%}"
     return (
