@@ -25,9 +25,10 @@ from empo.models.loading import load_engine
 from empo.models.local import LocalEngine
 from empo.models.stacks import Stack, load_stack
 from empo.settings import settings
-from empo.training.folder import run_folder
+from empo.training.folder import RunFolder, reports_home, run_folder, write_json
 from empo.training.process import Identity
-from empo.training.status import read_status, write_status
+from empo.training.queue import EVALUATE
+from empo.training.status import RunStatus, read_status, write_status
 from empo.types import Sampling
 from empo.ui.chat_place import AGAIN, ChatPlace
 from empo.ui.control import Running
@@ -294,6 +295,26 @@ def test_what_cannot_come_back_at_once_is_tried_again(trainer: subprocess.Popen[
     assert machine.loads == [False, True, False]
     assert "The GPU is full." in machine.say().view["notice"]
     machine.fails, machine.now = False, AGAIN
+    machine.watch.look()
+    assert machine.place.holder.engine.device == GPU
+    machine.place.holder.engine.close()
+
+
+def test_an_evaluation_in_line_takes_the_gpu_too(trainer: subprocess.Popen[bytes]) -> None:
+    machine = Machine(replace(NANO, weights=7_000_000_000))
+    folder = RunFolder(reports_home() / "nano-100")
+    folder.path.mkdir(parents=True)
+    write_json(folder.spec_file, {"kind": EVALUATE})
+    running = RunStatus("nano-100", EVALUATE, "running", 250, 1000, seconds=60.0)
+    status = write_status(folder, replace(running, process=Identity.of(trainer.pid)))
+    machine.place.holder.load_here()
+    machine.watch.look()
+    assert machine.watch.at_work and machine.watch.at_work.kind == EVALUATE
+    words = "parked until the evaluation nano-100 ends (about 3 min 0 s)"
+    assert words in machine.place.holder.status.text and machine.loads == []
+    write_status(folder, replace(status, state="finished"))
+    trainer.kill()
+    trainer.wait()
     machine.watch.look()
     assert machine.place.holder.engine.device == GPU
     machine.place.holder.engine.close()
