@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 # More at once no longer fit in a processor's cache, and take longer.
-BATCH = 16
+BATCH = 8
 SIDE_BY_SIDE = 4
 TOP = 5
 # Far more than the pieces that are read; keeps a pasted book from costing anything.
