@@ -34,16 +34,19 @@ def load_engine(
     stack: Stack,
     quantisation: Quantisation | None = None,
     report: Report = lambda text, share: None,
+    gpu: bool | None = None,
 ) -> LocalEngine:
     """Load `stack`: on CUDA in nf4 unless told otherwise, else on the CPU in fp32.
+
+    `gpu` False: on the CPU although there is a GPU.
 
     Raises:
         UsageError: an unknown quantisation.
         StackError: files are missing, damaged, or must not be loaded.
         OutOfMemory: the machine has too little memory; names the cheapest fix.
     """
-    gpu = torch.cuda.is_available()
-    how = served_in(stack, quantisation)
+    gpu = torch.cuda.is_available() if gpu is None else gpu
+    how = served_in(stack, quantisation, gpu)
     _fetch(stack, report)
     check_memory(stack, how, gpu)
     report("Loading the base", 0.3)
@@ -58,13 +61,16 @@ def load_engine(
     return LocalEngine(stack, how, decoder, sizes, settings().max_queue)
 
 
-def served_in(stack: Stack, quantisation: Quantisation | None = None) -> Quantisation:
-    """How this machine holds the base of `stack` where `quantisation` is asked for.
+def served_in(
+    stack: Stack, quantisation: Quantisation | None = None, gpu: bool | None = None
+) -> Quantisation:
+    """How the base of `stack` is held where `quantisation` is asked for (`gpu` None: if there is).
 
     Raises:
         UsageError: an unknown quantisation.
     """
-    usual: Quantisation = "nf4" if torch.cuda.is_available() else "none"
+    gpu = torch.cuda.is_available() if gpu is None else gpu
+    usual: Quantisation = "nf4" if gpu else "none"
     how = quantisation or stack.quantisation or usual
     if how not in QUANTISATIONS:
         raise UsageError(f"There is no quantisation “{how}”; choose {', '.join(QUANTISATIONS)}.")
