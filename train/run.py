@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from empo.errors import Busy, DataError, EmpoError, UsageError
 from empo.errors import OutOfMemory as NoMemory
 from empo.training.checkpoints import step_of, tidy, tidy_for_resume
-from empo.training.folder import RunFolder, keep_until, runs_home
+from empo.training.folder import RunFolder, give_room, keep_room, keep_until, runs_home
 from empo.training.process import Identity, in_turn, take
 from empo.training.queue import DOOR, advance
 from empo.training.recipe import Recipe
@@ -125,18 +125,28 @@ def _work(folder: RunFolder, spec: Recipe, build: Build, status: RunStatus, firs
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit if hard < 0 else min(limit, hard), hard))
     ask = _listen(progress)
     try:
+        if first:
+            keep_room(folder)
         _train(folder, spec, build, progress, ask, first)
     except _Told:
         _fail(progress, "killed", "A signal told its process to end before training began.")
     except Exception as error:
         problem, said = classify(error)
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        if problem == "other" and not isinstance(error, EmpoError):
-            import traceback
-
-            traceback.print_exc()
         _fail(progress, problem, said)
+        with suppress(OSError):  # log.txt may lie on the disk that is full
+            _print(error, problem)
+    finally:
+        if first:
+            give_room(folder)
     return 0 if progress.status.state in ("finished", "stopped") else 1
+
+
+def _print(error: Exception, problem: Problem) -> None:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    if problem == "other" and not isinstance(error, EmpoError):
+        import traceback
+
+        traceback.print_exception(error)
 
 
 def _listen(progress: Progress) -> dict[str, bool]:
@@ -256,6 +266,7 @@ def _fail(progress: Progress, problem: Problem, sentence: str) -> None:
     )  # fmt: skip
     if progress.first:
         tidy(progress.folder)  # what a full disk holds of an unfinished checkpoint
+        give_room(progress.folder)
         progress.folder.stop_file.unlink(missing_ok=True)
         with suppress(OSError):
             write_status(progress.folder, progress.status)
