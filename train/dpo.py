@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from empo.errors import UsageError
-from empo.training.recipe import DpoRecipe, KtoRecipe
+from empo.training.recipe import DpoRecipe, KtoRecipe, lean_dpo
 from empo.types import PreferencePair
 from train.adapters import load_base, load_policy
 from train.entry import common, finish, main
@@ -48,7 +48,7 @@ def build(
     model, new = load_policy(base, recipe)
     rows = as_rows(pairs, recipe, tokenizer)
     mix = {"loss_type": [recipe.loss]}
-    paired = recipe.loss == "sigmoid" and recipe.precompute and lean(model)
+    paired = lean_dpo(recipe) and lean(model)
     if recipe.sft_weight and not paired:
         mix = {"loss_type": [recipe.loss, "sft"], "loss_weights": [1.0, recipe.sft_weight]}
     config = DPOConfig(
@@ -87,7 +87,7 @@ def _kind(recipe: DpoRecipe, paired: bool, tokenizer: PreTrainedTokenizerBase) -
         return PlainDpo
     return partial(
         LeanDpo,
-        data_collator=SharedPromptCollator(tokenizer.pad_token_id),
+        data_collator=SharedPromptCollator(tokenizer.pad_token_id, recipe.optimiser.max_length),
         sft_weight=recipe.sft_weight,
     )
 
