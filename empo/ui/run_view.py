@@ -67,7 +67,9 @@ def _head(run: Run, on_gpu: bool) -> str:
 def pace(status: RunStatus) -> str:
     """How far, for how long, and how long still."""
     if status.state == "queued":
-        return "Another run goes first; this one begins by itself when that has ended."
+        return (
+            "Another run or evaluation goes first; this one begins by itself when that has ended."
+        )
     said = [f"step {status.step} of {status.steps}"] if status.steps else []
     if status.phase and status.phase != "training" and status.state in ACTIVE:
         said.append(status.phase)
