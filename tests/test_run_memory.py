@@ -172,11 +172,11 @@ BODIES = {
 }
 
 
-DRAWN = 1000  # pairs, of which the longest are trained on: they come first, and make the peak
+DRAWN = 1000  # pairs, of which one batch of the longest is trained on: the first one, and the peak
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("batch", [2, 6])
+@pytest.mark.parametrize("batch", [2, 5])
 @pytest.mark.parametrize("body", sorted(BODIES))
 def test_within_a_quarter_of_the_measured_peak(
     tmp_path: Path, data_folder: Path, body: str, batch: int
@@ -195,7 +195,7 @@ def test_within_a_quarter_of_the_measured_peak(
     AutoTokenizer.from_pretrained(NANO).save_pretrained(base)
     assert (base / "model.safetensors").stat().st_size >= 300_000_000
     pairs = sample(paper_pairs(load_split(data_folder, "train")), DRAWN, 0)
-    write_pairs(tmp_path / "pairs.jsonl", sorted(pairs, key=characters)[-2 * batch :], "jsonl")
+    write_pairs(tmp_path / "pairs.jsonl", sorted(pairs, key=characters)[-batch:], "jsonl")
     spec = parse_spec(
         {
             "kind": "dpo",
@@ -215,4 +215,5 @@ def test_within_a_quarter_of_the_measured_peak(
     assert run.returncode == 0, run.stderr[-2000:]
     measured = int(run.stdout.split("PEAK ")[1])
     predicted = predict(spec, free=100 * GB, gpu=False).needed
+    print(body, batch, predicted, measured, round(predicted / measured, 2))
     assert predicted == pytest.approx(measured, rel=0.25), f"{predicted / measured:.2f}"
