@@ -92,9 +92,9 @@ def _work(folder: RunFolder, spec: Recipe, build: Build, status: RunStatus, firs
     finally:
         if first:
             give_room(folder)
-    # Of several processes only the first one says how the run ended.
-    well = ("finished", "stopped") if first else ("running", "stopping", "stopped")
-    return 0 if progress.status.state in well else 1
+    if not first:  # of several processes only the first one says how the run ended
+        return int(progress.status.state == "failed")
+    return 0 if progress.status.state in ("finished", "stopped") else 1
 
 
 def _print(error: Exception, problem: Problem) -> None:
