@@ -218,7 +218,6 @@ def test_within_a_quarter_of_the_measured_peak(
     assert run.returncode == 0, run.stderr[-2000:]
     measured = int(run.stdout.split("PEAK ")[1])
     predicted = predict(spec, free=100 * GB, gpu=False).needed
-    print(body, batch, predicted, measured, round(predicted / measured, 2))
     assert predicted == pytest.approx(measured, rel=0.25), f"{predicted / measured:.2f}"
 
 
