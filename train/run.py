@@ -94,7 +94,8 @@ def _claim(folder: RunFolder) -> RunStatus:
         from empo.training.folder import run_folders
 
         for other in run_folders(home):
-            if other.name != folder.name and read_status(other).state in ACTIVE:
+            status = read_status(other)
+            if other.name != folder.name and status.state in ACTIVE and not status.where:
                 raise Busy(f"The run {other.name} is running; one run at a time.")
         return _mine(folder)
 

@@ -1,7 +1,8 @@
 """One run at a time, three in line: who may start, and starting it.
 
 There is no queue but the folders themselves: whoever looks (`advance`) starts the oldest queued run
-if none is active. A trainer that ends does so too, so that the line moves with no app open.
+if none is active. A trainer that ends does so too, so that the line moves with no app open. Runs
+that are done elsewhere stand in no line here.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 
 from empo.errors import Busy, UsageError
 from empo.settings import ROOT, child_environment
+from empo.training.elsewhere import JOB, Job, is_elsewhere
 from empo.training.folder import RunFolder, make_folder, remove_folder, run_folders, runs_home
 from empo.training.process import Identity, in_turn
 from empo.training.recipe import RunSpec
@@ -46,6 +48,19 @@ def enqueue(spec: RunSpec, memory: dict[str, int | None] | None = None) -> RunFo
         status = RunStatus(folder.name, spec.kind, "queued", created=now, memory=memory or {})
         write_status(folder, status)
         _advance(home)
+    return folder
+
+
+def enlist(spec: RunSpec, job: Job) -> RunFolder:
+    """A new run that is done elsewhere, as `job` says; never started here.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    home = runs_home()
+    with in_turn(home / DOOR):
+        folder = make_folder(spec, home, {JOB: asdict(job)})
+        write_status(folder, RunStatus(folder.name, spec.kind, "queued", created=time.time()))
     return folder
 
 
@@ -127,14 +142,18 @@ def delete(folder: RunFolder) -> None:
 
 
 def _room(home: Path) -> None:
-    waiting = [f for f in run_folders(home) if read_status(f).state == "queued"]
+    waiting = [f for f in _here(home) if read_status(f).state == "queued"]
     if len(waiting) >= QUEUE:
         raise Busy(f"{QUEUE} runs are waiting already; wait for one to start, or stop one.")
 
 
+def _here(home: Path) -> list[RunFolder]:
+    return [folder for folder in run_folders(home) if not is_elsewhere(folder)]
+
+
 def _advance(home: Path) -> None:
     _reap()
-    found = [(folder, read_status(folder)) for folder in run_folders(home)]
+    found = [(folder, read_status(folder)) for folder in _here(home)]
     if any(status.state in ACTIVE for _, status in found):
         return
     waiting = [(status.updated, folder, status) for folder, status in found
