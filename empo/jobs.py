@@ -89,6 +89,7 @@ def stop(folder: RunFolder, now: bool = False) -> None:
         if now or status.state == "queued":  # no step was taken: there is nothing to save
             hub.cancel(job.namespace, job.id)
         else:
+            hub.look(job.namespace, job.id)  # says at once if the Hub does not answer
             RunRepo(hub.api, hub.token, job.repo).send({STOP: b""}, "Stop after this step")
     folder.stop_file.touch()
 

@@ -79,10 +79,22 @@ def _told(error: Exception, token: str, what: str) -> EmpoError:
         )
     if code in (404, 410):
         return Gone(f"The Hub knows nothing of it any more ({what}).")
-    if code is None or code == 429 or code >= 500:
+    if _silence(error) if code is None else (code == 429 or code >= 500):
         reason = f"answer {code}" if code else type(error).__name__
         return Unseen(f"The Hub does not answer now ({what}: {reason}); try again in a while.")
+    if code is None:
+        return FetchError(f"It failed here, {what}: {type(error).__name__}: {said}.")
     return FetchError(f"The Hub refuses {what}: {said}.")
+
+
+def _silence(error: Exception) -> bool:
+    """Whether `error` is of the network, and not of what was asked or of this machine."""
+    if isinstance(error, TimeoutError | ConnectionError):
+        return True
+    kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__]
+    return any(name.startswith(("httpx", "httpcore")) for name in kinds) or any(
+        name.endswith("LocalEntryNotFoundError") for name in kinds
+    )
 
 
 def clean(text: str, token: str) -> str:

@@ -5,6 +5,7 @@ A thin face of the Hub's own library, which is imported late; its errors become 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,23 +89,25 @@ class HubJobs:
         Raises:
             NotAllowed: no right, or no credit. Unseen, FetchError: no answer, or a refusal.
         """
-        with told(self._token, "starting the job"):
-            return _seen(
-                within(
-                    lambda: self.api.run_uv_job(
-                        "python",
-                        script_args=list(arguments),
-                        dependencies=list(dependencies),
-                        python=PYTHON,
-                        env=variables,
-                        secrets={"HF_TOKEN": self._token},
-                        flavor=flavor,
-                        timeout=seconds,
-                        labels={LABEL: label, "name": label},
-                        namespace=namespace,
-                    )
+
+        def ask() -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that the library's jobs are young
+                return self.api.run_uv_job(
+                    "python",
+                    script_args=list(arguments),
+                    dependencies=list(dependencies),
+                    python=PYTHON,
+                    env=variables,
+                    secrets={"HF_TOKEN": self._token},
+                    flavor=flavor,
+                    timeout=seconds,
+                    labels={LABEL: label, "name": label},
+                    namespace=namespace,
                 )
-            )
+
+        with told(self._token, "starting the job"):
+            return _seen(within(ask))
 
     def look(self, namespace: str, job: str) -> Seen:
         """The job as it is now.
