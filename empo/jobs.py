@@ -130,7 +130,7 @@ def _launch(folder: RunFolder, background: bool) -> None:
         return
 
     def work() -> None:
-        with suppress(EmpoError):  # its status says it
+        with suppress(EmpoError, OSError):  # its status says it
             _send(folder)
 
     threading.Thread(target=work, name=f"send-{folder.name}", daemon=True).start()
@@ -153,7 +153,7 @@ def _send(folder: RunFolder) -> None:
             _end(folder, "stopped", "It was stopped before its job began.", "Resume it.")
             return
         change_job(folder, stage=STARTING)
-        adopt(folder, _start(folder, job, hub, revision), hub)
+        _begin(folder, job, hub, revision)
     except Unseen as error:
         if (read_job(folder) or job).stage == STARTING:  # there may be a job: its label will tell
             change_job(folder, unseen=str(error))
@@ -183,12 +183,18 @@ def _ship(folder: RunFolder, job: Job, hub: HubJobs) -> str:
         return repo.send(files, f"The run {folder.name}", gone)
 
 
-def _start(folder: RunFolder, job: Job, hub: HubJobs, revision: str) -> Seen:
+def _begin(folder: RunFolder, job: Job, hub: HubJobs, revision: str) -> None:
+    """Start the job; one that cannot be written down here is not left to go on."""
     kind = folder.spec().kind
     arguments = ["-c", BOOT, job.repo, revision, folder.name, kind, str(job.seconds), str(PACE)]
-    return hub.start(
+    seen = hub.start(
         job.namespace, job.label, job.flavor, job.seconds, arguments, dependencies(), _QUIET
     )
+    try:
+        adopt(folder, seen, hub)
+    except OSError:
+        hub.cancel(job.namespace, seen.id)
+        raise
 
 
 def adopt(folder: RunFolder, seen: Seen, hub: HubJobs) -> None:

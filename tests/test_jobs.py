@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setenv("HF_ENDPOINT", found.url)
         settings.cache_clear()
         yield found
-        left = [thread for thread in job_watch._followers.values() if thread.is_alive()]
+        left = [one for one in threading.enumerate() if one.name.startswith(("send-", "job-"))]
+        for thread in left:
+            if thread.name.startswith("send-"):
+                thread.join(60)
         for folder in job_watch._open():
             queue.remove_folder(folder)
         for thread in left:
