@@ -8,6 +8,7 @@ so.
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import threading
 import time
@@ -35,6 +36,7 @@ _TAKEN = re.compile(
     r"(status\.json|metrics\.jsonl|samples\.jsonl|adapter/adapter_model\.safetensors|"
     r"adapter/adapter_config\.json|result\.json|README\.md|model\.json)"
 )
+_ARRIVING = ".arriving"
 _LAST = ("run/model.json",)
 _followers: dict[str, threading.Thread] = {}
 _door = threading.Lock()
@@ -143,7 +145,9 @@ def _fetch(folder: RunFolder, job: Job, hub: HubJobs) -> dict[str, str]:
         return job.files
     wanted = [path for path in listing if _mine(path) and job.files.get(path) != listing[path]]
     wanted.sort(key=lambda path: (path in _LAST, path))
-    with tempfile.TemporaryDirectory(dir=folder.path, prefix=".arriving") as scratch:
+    for left in folder.path.glob(f"{_ARRIVING}*"):  # of a follower that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.path, prefix=_ARRIVING) as scratch:
         repo.fetch(wanted, revision, Path(scratch))
         for path in wanted:
             name = path.removeprefix(f"{RUN}/")

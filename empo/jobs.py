@@ -23,7 +23,7 @@ from empo.job_offer import Offer, hub_jobs
 from empo.training import queue
 from empo.training.elsewhere import SENDING, Job, change_job, read_job, write_job
 from empo.training.folder import RunFolder
-from empo.training.process import Identity
+from empo.training.process import Identity, in_turn
 from empo.training.recipe import RunSpec
 from empo.training.status import ACTIVE, RESUMABLE, RunStatus, read_status, write_status
 
@@ -60,17 +60,19 @@ def resume(folder: RunFolder, offer: Offer, accepted: float, background: bool = 
         UsageError: it cannot be resumed, or the price was not accepted. Else as `start`.
     """
     offer.accept(accepted)
-    status, former = read_status(folder), read_job(folder)
-    if former is None or status.state not in RESUMABLE or not former.over:
-        raise UsageError(
-            f"The run {folder.name} is {status.state}; only a run that was stopped, failed or "
-            "was interrupted can be resumed."
-        )
     check(folder.spec())
-    folder.stop_file.unlink(missing_ok=True)
-    (folder / REMOTE).unlink(missing_ok=True)
-    job = _job(offer, _label(folder.name), former.repo)
-    write_job(folder, replace(job, files=former.files))
+    with in_turn(folder.path.parent / queue.DOOR):
+        status, former = read_status(folder), read_job(folder)
+        if former is None or status.state not in RESUMABLE or not former.over:
+            raise UsageError(
+                f"The run {folder.name} is {status.state}; only a run that was stopped, failed or "
+                "was interrupted can be resumed."
+            )
+        folder.stop_file.unlink(missing_ok=True)
+        (folder / REMOTE).unlink(missing_ok=True)
+        _say(folder, "getting ready to send", process=Identity.mine(), sentence="", action="")
+        job = _job(offer, _label(folder.name), former.repo)
+        write_job(folder, replace(job, files=former.files))
     _launch(folder, background)
 
 
@@ -86,10 +88,10 @@ def stop(folder: RunFolder, now: bool = False) -> None:
         raise UsageError(f"The run {folder.name} is {status.state}: there is nothing to stop.")
     if job.id:
         hub = hub_jobs()
-        if now or status.state == "queued":  # no step was taken: there is nothing to save
+        seen = hub.look(job.namespace, job.id)  # what was seen last may be long ago
+        if now or seen.stage != "RUNNING":  # no step was taken: there is nothing to save
             hub.cancel(job.namespace, job.id)
         else:
-            hub.look(job.namespace, job.id)  # says at once if the Hub does not answer
             RunRepo(hub.api, hub.token, job.repo).send({STOP: b""}, "Stop after this step")
     folder.stop_file.touch()
 

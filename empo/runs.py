@@ -15,7 +15,7 @@ from empo.budget import Budget, predict
 from empo.errors import UsageError
 from empo.job_offer import Offer
 from empo.training import queue
-from empo.training.elsewhere import is_elsewhere
+from empo.training.elsewhere import Job, is_elsewhere, read_job
 from empo.training.folder import read_json, run_folder, run_folders
 from empo.training.recipe import RunSpec, load_spec, parse_spec
 from empo.training.signs import signs
@@ -31,7 +31,7 @@ class Run:
     """A run as its folder says: what was asked for, how far it is, what came of it.
 
     `result`: did it help (None until it has finished); `trouble`: signs of trouble so far, in
-    sentences.
+    sentences; `job`: where it is done, if not here.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Run:
     status: RunStatus
     result: dict[str, Any] | None
     trouble: tuple[str, ...] = ()
+    job: Job | None = None
 
 
 def start(spec: RunSpec, force: bool = False) -> Run:
@@ -100,7 +101,7 @@ def run(name: str) -> Run:
     spec = folder.spec()
     trouble = signs(folder.rows("metrics.jsonl"), folder.rows("samples.jsonl"), spec.kind)
     result = read_json(folder / "result.json")
-    return Run(name, spec, read_status(folder), result, tuple(trouble))
+    return Run(name, spec, read_status(folder), result, tuple(trouble), read_job(folder))
 
 
 def stop(name: str, now: bool = False) -> RunStatus:

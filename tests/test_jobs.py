@@ -491,6 +491,14 @@ def test_one_that_waits_for_a_machine_is_cancelled(hub: Hub) -> None:
     assert job.stage == "CANCELED" and seen("mine", "stopped")
 
 
+def test_one_that_was_last_seen_waiting_and_trains_now_is_not_cancelled(hub: Hub) -> None:
+    folder, job = started(hub)
+    assert read_status(folder).state == "queued"
+    job.stage = "RUNNING"
+    runs.stop("mine")
+    assert job.stage == "RUNNING" and STOP in hub.files(read_job(folder).repo)  # type: ignore[union-attr]
+
+
 def test_resuming_costs_anew_so_it_is_accepted_anew(
     hub: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:

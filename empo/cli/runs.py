@@ -143,7 +143,7 @@ def _row(status: RunStatus) -> tuple[str, ...]:
 def _show(args: argparse.Namespace) -> int:
     runs.runs(follow=False)
     found = runs.run(args.name)
-    last = runs.metrics(args.name)[-1:]
+    last, job = runs.metrics(args.name)[-1:], found.job
     if args.json:
         print_json(
             {
@@ -152,10 +152,13 @@ def _show(args: argparse.Namespace) -> int:
                 "result": found.result,
                 "trouble": list(found.trouble),
                 "last": last[0] if last else None,
+                "job": {"id": job.id, "url": job.url, "repo": job.repo} if job else None,
             }
         )
         return 0
     print(line(found.status))
+    if job:
+        print(f"  job {job.url or 'not started'}, its files in {job.repo}")
     for row in last:
         print("  " + ", ".join(f"{k} {_short(v)}" for k, v in row.items() if k != "step"))
     for name, value in found.status.memory.items():
