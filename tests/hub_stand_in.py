@@ -157,15 +157,14 @@ class Hub:
             self.end(job)
 
 
-# A job gets no package that only the page needs: importing one is an error there.
+# In a job there is no package that only the page needs: it is not found there.
 BLOCK = """
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"gradio", "spaces", "plotly", "sqlalchemy", "psycopg", "limits",
-                                  "confusable_homoglyphs", "authlib", "itsdangerous"}:
-            raise ModuleNotFoundError(f"{name} is not installed in the job")
-sys.meta_path.insert(0, Block())
+from importlib.machinery import PathFinder
+real = PathFinder.find_spec
+absent = {"gradio", "spaces", "plotly", "sqlalchemy", "psycopg", "limits", "confusable_homoglyphs",
+          "authlib", "itsdangerous"}
+PathFinder.find_spec = staticmethod(lambda name, path=None, target=None: (
+    None if name.split(".")[0] in absent else real(name, path, target)))
 """
 
 

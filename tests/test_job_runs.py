@@ -6,7 +6,10 @@ trainer trains, and what comes of it comes back through the repository.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +17,12 @@ import pytest
 from empo import job_watch, jobs, runs
 from empo.cli import main
 from empo.job_offer import offer
+from empo.models.catalogue import run_models
 from empo.settings import settings
 from empo.training.elsewhere import read_job
-from empo.training.folder import run_folder
+from empo.training.folder import RunFolder, run_folder
 from empo.training.recipe import load_spec
-from empo.training.status import RunStatus
+from empo.training.status import RunStatus, read_status
 from tests.hub_stand_in import TOKEN, Hub, stand_in
 from tests.small_runs import wait
 
@@ -56,19 +60,32 @@ def status(name: str, state: str) -> RunStatus:
     return wait(found, f"{name} to be {state}: {runs.log_tail(name)}", 0.1)
 
 
+def halted(hub: Hub) -> tuple[RunFolder, int]:
+    """The run's folder in the job, its trainer held still after its first logged step."""
+    (job,) = hub.jobs.values()
+    folder = RunFolder(hub.folder / job.id / "empo-home" / "runs" / "mine")
+    wait(lambda: folder.rows("metrics.jsonl"), f"a step: {job.lines}", 0.005)
+    process = wait(lambda: read_status(folder).process, "the trainer")
+    os.kill(process.pid, signal.SIGSTOP)
+    return folder, process.pid
+
+
 def test_a_job_is_stopped_resumed_and_finished_like_any_run(
     hub: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = load_spec("nano-dpo", SETTINGS)
     found = offer(spec, "cpu-basic", "1h")
     runs.start_job(spec, found, found.cost)
-    wait(lambda: runs.runs() and runs.run("mine").status.step >= 2, "two steps", 0.1)
+    there, process = halted(hub)
     runs.stop("mine")
+    wait(there.stop_file.exists, "the wish to stop to arrive")
+    os.kill(process, signal.SIGCONT)
     stopped = status("mine", "stopped")
-    assert 2 <= stopped.step < stopped.steps == 16
+    assert 1 <= stopped.step < stopped.steps == 16
     assert "was stopped after step" in stopped.sentence
-    folder, repo = run_folder("mine"), read_job(run_folder("mine")).repo  # type: ignore[union-attr]
-    kept = [path for path in hub.files(repo) if path.endswith("/manifest.json")]
+    folder, job = run_folder("mine"), read_job(run_folder("mine"))
+    assert job is not None
+    kept = [path for path in hub.files(job.repo) if path.endswith("/manifest.json")]
     assert kept == [f"run/checkpoints/checkpoint-{stopped.step}/manifest.json"]
     runs.resume_job("mine", found, found.cost)
     assert main(["runs", "follow", "mine"]) == 0
@@ -77,11 +94,24 @@ def test_a_job_is_stopped_resumed_and_finished_like_any_run(
     steps = [row["step"] for row in runs.metrics("mine") if "loss" in row]
     assert steps == list(range(1, 17))  # it went on, and did nothing twice
     assert (folder.adapter / "adapter_model.safetensors").stat().st_size > 1e6
-    assert (folder / "model.json").is_file() and not folder.stop_file.exists()
-    assert not [path for path in hub.files(repo) if "checkpoints" in path]
+    assert "mine" in [model.spec.name for model in run_models()] and not folder.stop_file.exists()
+    assert not [path for path in hub.files(job.repo) if "checkpoints" in path]
     assert "all is sent" in runs.log_tail("mine")
     assert (folder / "log.txt").read_text().count("--- job ") == 2
-    assert main(["compare", "My dog died.", "--stack", "nano", "--models", "mine", "--json"]) == 0
     for path in folder.path.rglob("*"):
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
     assert TOKEN not in "".join(capsys.readouterr())
+
+
+@pytest.mark.nightly
+def test_near_its_time_limit_a_job_saves_and_says_so(hub: Hub) -> None:
+    spec = load_spec("nano-dpo", [*SETTINGS, "optimiser.epochs=40", "checkpoint_every=1000"])
+    found = replace(offer(spec, "cpu-basic", "5m"), seconds=120)
+    runs.start_job(spec, found, found.cost)
+    stopped = status("mine", "stopped")
+    assert "reached the job's time limit after step" in stopped.sentence
+    assert 1 <= stopped.step < stopped.steps
+    job = read_job(run_folder("mine"))
+    assert job is not None and hub.jobs[job.id].stage == "COMPLETED"  # of itself, in time
+    manifest = f"run/checkpoints/checkpoint-{stopped.step}/manifest.json"
+    assert manifest in hub.files(job.repo)

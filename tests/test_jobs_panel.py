@@ -185,6 +185,6 @@ def test_without_a_token_the_page_says_what_is_missing(
     assert not hub.requests
 
 
-def test_the_page_holds_no_token_and_asks_nobody_by_itself(hub: Hub) -> None:
-    page = Panel().page
+def test_the_page_holds_no_token_and_asks_nobody_by_itself(panel: Panel, hub: Hub) -> None:
+    page = panel.page
     assert TOKEN not in json.dumps(page.config, default=str) and not hub.requests
