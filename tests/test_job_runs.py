@@ -105,8 +105,8 @@ def test_a_job_is_stopped_resumed_and_finished_like_any_run(
 
 @pytest.mark.nightly
 def test_near_its_time_limit_a_job_saves_and_says_so(hub: Hub) -> None:
-    spec = load_spec("nano-dpo", [*SETTINGS, "optimiser.epochs=40", "checkpoint_every=1000"])
-    found = replace(offer(spec, "cpu-basic", "5m"), seconds=120)
+    spec = load_spec("nano-dpo", [*SETTINGS, "optimiser.epochs=1000", "checkpoint_every=10000"])
+    found = replace(offer(spec, "cpu-basic", "5m"), seconds=240)
     runs.start_job(spec, found, found.cost)
     stopped = status("mine", "stopped")
     assert "reached the job's time limit after step" in stopped.sentence
