@@ -7,6 +7,7 @@ const spoken = element.querySelector(".spoken");
 let shown = {};
 let cards = new Map(); // exchange id → its nodes
 let restored = false;
+let asking = false; // until Gradio would take the next question: a moment longer than a turn runs
 
 function make(tag, name, text) {
   const node = document.createElement(tag);
@@ -390,8 +391,9 @@ function restore() {
 }
 
 function draw() {
-  const v = props.value;
-  if (!v || !v.turns) return;
+  if (!props.value || !props.value.turns) return;
+  asking ||= props.value.running;
+  const v = { ...props.value, running: asking };
   const last = v.turns.length ? v.turns[v.turns.length - 1].id : 0;
   element.querySelector(".example").hidden = !v.example;
   element.querySelector(".empty").hidden = v.turns.length > 0;
@@ -417,6 +419,11 @@ why.addEventListener("click", () => {
   why.textContent = on ? "Hide why" : "Show why";
 });
 
+// Sent when Gradio is done with a question (empo/ui/compare_events.py).
+window.addEventListener("empo-idle", () => {
+  asking = false;
+  draw();
+});
 watch("value", draw);
 draw();
 restore();

@@ -13,23 +13,13 @@ from typing import Any
 import pytest
 
 from empo.settings import settings
-from tests.browser import LAUNCH, PHONE, Watched, app
+from tests.browser import PHONE, Watched, app
 from tests.trainer_runs import EVIL, made
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATIENCE = 300_000  # milliseconds; pages share a busy machine
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 SETTINGS = "valid=2\nevaluations=2\nsamples=1\nmeasure=2\ncheckpoint_every=1"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
 
 
 @pytest.fixture

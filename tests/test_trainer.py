@@ -32,6 +32,7 @@ from empo.training.process import Identity
 from empo.training.recipe import Strategies, parse_spec
 from empo.training.status import RunStatus
 from empo.ui.app import build, services_for
+from empo.ui.launch import launch
 from empo.ui.own_space import cost, own_space
 from empo.ui.owner import Gate
 from empo.ui.pair_desk import OWN, UPLOAD, Choice, PairDesk
@@ -51,7 +52,6 @@ from empo.ui.run_list import run_list
 from empo.ui.run_view import clock, differences, pace, parts, sample_replies
 from empo.ui.trainer_events import ZERO, weighed
 from tests.browser import free_port
-from tests.owner_app import launch
 from tests.trainer_runs import EVIL, made
 
 STARTER = Choice(OWN, "hard", 2, 7)

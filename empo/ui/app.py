@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -28,21 +29,18 @@ from empo.ui.arena_tab import ArenaTab
 from empo.ui.compare_events import wire
 from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
-from empo.ui.door import Door
-from empo.ui.files import routes
 from empo.ui.handlers import Handlers
-from empo.ui.headers import MAX_UPLOAD, Guard
 from empo.ui.kept_page import KeptPage
+from empo.ui.launch import launch
 from empo.ui.leaderboard import leaderboard
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
 from empo.ui.pair_desk import PairDesk
 from empo.ui.results_tab import ResultsTab
-from empo.ui.services import EngineHolder, Report, Services
+from empo.ui.services import EngineHolder, Loads, Report, Services
 from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
-from empo.ui.theme import head, theme
 from empo.ui.train_events import TrainEvents
 from empo.ui.trainer_events import TrainerEvents
 from empo.ui.trainer_tab import TrainerTab
@@ -59,6 +57,7 @@ says what it keeps. If you are not well, talk to a person: <a href="https://find
 target="_blank" rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
+ECHOES = {"echo": 0.03, "slow-echo": 1.0}  # seconds from word to word
 TABS = ("compare", "arena", "train", "results", "about")
 
 
@@ -110,7 +109,7 @@ def _open_tab(page: gr.Blocks, tabs: gr.Tabs) -> None:
 def services_for(
     stack: str,
     quantisation: Quantisation | None,
-    engine: str,
+    engine: Literal["local", "echo"],
     config: Settings,
     replies: Path | None = None,
 ) -> Services:
@@ -123,6 +122,8 @@ def services_for(
     hashes: dict[str, str] = {}
     scorer = LiveScorer(load_scorer)
     load = _loader(chosen, quantisation, engine, hashes, config.zero_gpu)
+    own = stack.endswith((".yaml", ".yml"))
+    again = Loads(str(Path(stack).absolute()) if own else chosen.name, quantisation, engine)
     return Services(
         stack=chosen,
         holder=EngineHolder(load, scorer.load_here),
@@ -132,6 +133,7 @@ def services_for(
         replies=replies or config.data_dir,
         hashes=hashes,
         scorer=scorer,
+        loads=again,
     )
 
 
@@ -145,10 +147,10 @@ def _loader(
     """What the holder calls, late: only here is torch imported."""
 
     def load(report: Report) -> Engine:
-        if engine == "echo":
+        if engine in ECHOES:
             from empo.models.echo import EchoEngine
 
-            return EchoEngine(stack, delay=0.03)
+            return EchoEngine(stack, delay=ECHOES[engine])
         if zero_gpu:
             from empo.models.zero import load_zero_engine as load_engine
         else:
@@ -170,9 +172,9 @@ def _options(argv: Sequence[str] | None, config: Settings) -> argparse.Namespace
     parser.add_argument("--quantisation", choices=QUANTISATIONS, default=config.quantisation)
     parser.add_argument(
         "--engine",
-        choices=("local", "echo"),
+        choices=("local", *ECHOES),
         default="local",
-        help="echo answers without any model, to try the page",
+        help="an echo answers without any model, to try the page",
     )
     parser.add_argument(
         "--replies",
@@ -218,29 +220,9 @@ def serve(argv: Sequence[str] | None = None) -> None:
     else:
         services.holder.start()
     gate = Gate(config, options.host, options.port, server_key(config.home))
-    page.launch(
-        server_name=options.host,
-        server_port=options.port,
-        theme=theme(),
-        head=head(),
-        share=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        run_history=False,
-        enable_monitoring=False,
-        show_error=False,
-        footer_links=[],
-        max_file_size=f"{MAX_UPLOAD // 1_000_000}mb",
-        app_kwargs={
-            # The page itself, once kept, is for everybody: who may do what is asked before it.
-            "middleware": [Middleware(Guard), Middleware(Door, gate=gate), Middleware(KeptPage)],
-            "routes": routes(),
-        },
-        max_threads=services.line.limit + 24,
-        quiet=True,
-        prevent_thread_lock=True,
-    )
+    # The page itself, once kept, is for everybody: who may do what is asked before it.
+    kept, threads = [Middleware(KeptPage)], services.line.limit + 24
+    launch(page, gate, options.host, options.port, behind=kept, max_threads=threads)
     _announce(gate, options.host, options.port)
     page.block_thread()
 

@@ -71,7 +71,9 @@ def pace(status: RunStatus) -> str:
     if status.state == "queued" and status.where:
         return status.phase
     if status.state == "queued":
-        return "Another run goes first; this one begins by itself when that has ended."
+        return (
+            "Another run or evaluation goes first; this one begins by itself when that has ended."
+        )
     said = [f"step {status.step} of {status.steps}"] if status.steps else []
     if status.phase and status.phase != "training" and status.state in ACTIVE:
         said.append(status.phase)

@@ -12,6 +12,7 @@ from empo.errors import EmpoError
 from empo.models.engine import Engine
 from empo.models.stacks import Stack
 from empo.settings import Settings
+from empo.types import Quantisation
 from empo.ui.control import Running
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.waiting import Line
@@ -96,6 +97,15 @@ class EngineHolder:
         return self._engine
 
 
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """What another process needs to load the same: a stack's name or YAML file, how, by what."""
+
+    stack: str = "nano"
+    quantisation: Quantisation | None = None
+    engine: Literal["local", "echo"] = "local"
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the page is given. `stack` is known before its engine is."""
@@ -108,3 +118,4 @@ class Services:
     replies: Path  # folder or file of recorded replies
     hashes: dict[str, str] = field(default_factory=dict)  # by model; filled while loading
     scorer: LiveScorer = field(default_factory=LiveScorer)
+    loads: Loads = Loads()
