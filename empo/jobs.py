@@ -189,6 +189,7 @@ def _begin(folder: RunFolder, job: Job, hub: HubJobs, revision: str) -> None:
     """Start the job; one that cannot be written down here is not left to go on."""
     kind = folder.spec().kind
     arguments = ["-c", BOOT, job.repo, revision, folder.name, kind, str(job.seconds), str(PACE)]
+    arguments += [job.namespace, job.label]
     seen = hub.start(
         job.namespace, job.label, job.flavor, job.seconds, arguments, dependencies(), _QUIET
     )

@@ -17,6 +17,7 @@ from empo import cargo, job_watch, jobs, runs
 from empo.cargo import RUN, STOP, check, dependencies
 from empo.cli import main
 from empo.errors import EmpoError, FetchError, NotAllowed, OutOfMemory, UsageError
+from empo.estimate import estimate
 from empo.hub.hardware import TABLE
 from empo.hub.jobs import Seen
 from empo.job_offer import Offer, cheapest, offer, time_limit
@@ -79,7 +80,8 @@ def arrives(hub: Hub, folder: RunFolder, state: str, step: int = 3, **more: Any)
     job = read_job(folder)
     assert job is not None
     told = {"state": state, "step": step, "steps": 8, "seconds": 2.0 * step, "phase": "training"}
-    rows = "".join(json.dumps({"step": n, "loss": 0.7}) + "\n" for n in range(1, step + 1))
+    logged = ({"step": n, "seconds": 2.0 * n, "loss": 0.7} for n in range(1, step + 1))
+    rows = "".join(json.dumps(row) + "\n" for row in logged)
     files = {"status.json": json.dumps(told | more).encode(), "metrics.jsonl": rows.encode()}
     if state == "finished":
         entry = {"name": folder.name, "label": folder.name, "plain": "here", "stage": "dpo"}
@@ -269,7 +271,9 @@ def test_the_job_is_given_this_project_the_run_and_the_token_as_a_secret_alone(
     assert repo.startswith("me/empo-run-mine-") and job.spec["labels"]["empo-run"] in repo
     command = job.spec["command"]
     assert command[:3] == ["uv", "run", "--with"] and f"torch=={_pin('torch')}" in command
-    assert command[-6:] == [repo, hub.revision(repo), "mine", "dpo", "3600", str(jobs.PACE)]
+    label = job.spec["labels"]["empo-run"]
+    told = [repo, hub.revision(repo), "mine", "dpo", "3600", str(jobs.PACE), "me", label]
+    assert command[-8:] == told
     assert (job.spec["flavor"], job.spec["timeoutSeconds"]) == ("l4x1", 3600)
     assert job.spec["secrets"] == {"HF_TOKEN": TOKEN}
     assert TOKEN not in json.dumps({k: v for k, v in job.spec.items() if k != "secrets"})
@@ -329,6 +333,7 @@ def test_a_run_from_waiting_to_finished_is_read_as_any_other(
     assert runs.log_tail("mine").splitlines()[1:] == ["one", "two …", "three"]
     assert not list(folder.path.rglob("*evil*")) and not list(folder.path.rglob("*.bin"))
     assert main(["runs", "list"]) == 0 and "finished" in capsys.readouterr().out
+    assert "mine" not in estimate(spec_of("next")).basis  # another machine has another pace
     before = len(hub.requests)
     runs.runs(follow=False)
     assert len(hub.requests) == before  # nobody asks about what is over

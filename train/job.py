@@ -1,10 +1,12 @@
-"""A run inside a job on the Hub: python -m train.job REPO REVISION NAME KIND SECONDS PACE
+"""A run inside a job on the Hub.
+
+    python -m train.job REPO REVISION NAME KIND SECONDS PACE NAMESPACE LABEL
 
 Fetches the run and what it needs from the private repository REPO, does it as anywhere else
 (`python -m train.KIND --run FOLDER`), and sends back what changes in its folder. A file STOP in the
 repository ends it after the current step with a whole checkpoint; so does the end of the time
 limit of SECONDS, early enough that the checkpoint can still be sent. PACE is the seconds between
-two looks for STOP.
+two looks for STOP; NAMESPACE and LABEL tell which job this is.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from train.entry import finish
 SEND = 4  # looks between two commits: the Hub takes 128 commits an hour
 SAVE = 40  # looks between two checkpoints on their way
 TRIES = 6
+INSTALLING = 180.0  # seconds before this begins, where the Hub does not say
 _SMALL = ("status.json", "metrics.jsonl", "samples.jsonl")
 _END = ("result.json", "README.md", "model.json")
 
@@ -177,14 +180,20 @@ def bring(repo: RunRepo, revision: str, name: str, kind: str) -> RunFolder:
     return RunFolder(home / "runs" / name)
 
 
+def spent(hub: HubJobs, namespace: str, label: str) -> float:
+    """Seconds of the time limit that are gone: the Hub counts from before anything is installed."""
+    seen = _try(lambda: hub.find(namespace, label), 2)
+    return seen.seconds if seen else INSTALLING
+
+
 def main(arguments: Sequence[str]) -> int:
-    start = time.monotonic()
-    name, revision, run, kind, seconds, pace = arguments
+    name, revision, run, kind, seconds, pace, namespace, label = arguments
     token = settings().hub_token
     hub = HubJobs(token.get_secret_value() if token else None, settings().hub)
     repo = RunRepo(hub.api, hub.token, name)
     folder = bring(repo, revision, run, kind)
-    end = start + float(seconds) - reserve(float(seconds))
+    left = float(seconds) - spent(hub, namespace, label) - reserve(float(seconds))
+    end = time.monotonic() + left
     work = JobRun(repo, folder, end, float(pace))
     work.sender.there = {path.name for path in checkpoints(folder)}
     return work.work(kind, hub.token)

@@ -67,7 +67,7 @@ class JobsPanel:
             )
             with gr.Row():
                 self.go = gr.Button(
-                    "Run step 2 on HF Jobs", variant="primary", visible=False, elem_id="jobs-go"
+                    "Run on HF Jobs", variant="primary", visible=False, elem_id="jobs-go"
                 )
                 self.again = gr.Button("Resume", visible=False, elem_id="jobs-again")
 
@@ -96,7 +96,7 @@ class JobsEvents:
         opened(self.open, None, [panel.box, panel.about], **QUIET)
         panel.ask.click(self.cost, [picked, *panel.machine, *form], offered, **ALONE)
         for field in panel.machine:  # another machine has another price
-            field.change(self.withdraw, None, offered, **QUIET, queue=False)
+            field.input(self.withdraw, None, offered, **QUIET, queue=False)
         given = [picked, panel.accept, panel.offered, *panel.machine, *form]
         outputs = [*self.shown, *offered]
         panel.go.click(self.start, given, outputs, **ALONE)
@@ -124,7 +124,7 @@ class JobsEvents:
         panel = self.panel
         return {
             panel.offered: found.cost,
-            panel.price: _note(found.said),
+            panel.price: _note(f"The run {spec.name}, {spec.kind.upper()}. {found.said}"),
             panel.accept: gr.Checkbox(value=False, visible=True),
             panel.go: gr.Button(visible=True),
             panel.again: gr.Button(f"Resume {again} there", visible=bool(again)),
