@@ -20,10 +20,12 @@ from empo.errors import EmpoError, FetchError, NotAllowed, OutOfMemory, UsageErr
 from empo.estimate import estimate
 from empo.hub.hardware import TABLE
 from empo.hub.jobs import Seen
-from empo.job_offer import Offer, cheapest, offer, time_limit
+from empo.hub.run_repo import RunRepo
+from empo.job_offer import Offer, cheapest, hub_jobs, offer, time_limit
 from empo.job_status import status_of
 from empo.settings import settings
 from empo.training import queue
+from empo.training.checkpoints import seal
 from empo.training.elsewhere import Job, dollars, most, read_job
 from empo.training.folder import RunFolder, run_folder, runs_home
 from empo.training.recipe import RunSpec, changed_spec, load_spec
@@ -31,6 +33,7 @@ from empo.training.status import RunStatus, read_status
 from tests.hub_stand_in import TOKEN, Hub, stand_in
 from tests.hub_stand_in import Job as HubJob
 from tests.small_runs import wait
+from train.job import Sender
 
 ADAPTER = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
 
@@ -306,6 +309,33 @@ def test_a_job_stands_in_no_line_here_and_blocks_none(
     assert seen("mine", "running").where == "HF Jobs, l4x1, at most $0.90"
     queue.enqueue(spec_of("local"))
     assert launched == ["local"]
+
+
+def test_of_the_checkpoints_the_newest_whole_one_is_there_and_sent_once(
+    hub: Hub, tmp_path: Path
+) -> None:
+    api = hub_jobs()
+    repo = RunRepo(api.api, api.token, "me/a-run")
+    repo.create()
+    folder = RunFolder(tmp_path / "a-run")
+    for step in (1, 2, 3):
+        path = folder.checkpoints / f"checkpoint-{step}"
+        path.mkdir(parents=True)
+        (path / "weights.pt").write_text(str(step))
+        if step < 3:  # the last one is still being written
+            seal(path)
+    sender = Sender(repo, folder)
+    there = {f"{RUN}/checkpoints/checkpoint-2/{n}" for n in ("weights.pt", "manifest.json")}
+    for _ in range(2):
+        sender.send(checkpoint=True)
+        assert set(hub.files("me/a-run")) == there
+    assert len(hub.repos["me/a-run"]) == 2  # what is there is not sent again
+    seal(folder.checkpoints / "checkpoint-3")
+    sender.send(checkpoint=True)
+    assert {path.split("/")[2] for path in hub.files("me/a-run")} == {"checkpoint-3"}
+    (folder / "status.json").write_text("{}")
+    sender.send(finished=True)
+    assert set(hub.files("me/a-run")) == {f"{RUN}/status.json"}
 
 
 # -- what comes back

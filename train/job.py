@@ -89,8 +89,10 @@ class Sender:
     def _checkpoint(self, staging: Path, files: dict[str, bytes | Path]) -> str:
         """The newest whole checkpoint into `files`, held by links should the trainer drop it."""
         for path in checkpoints(self.folder):
-            if not (path / MANIFEST).is_file() or path.name in self.there:
+            if not (path / MANIFEST).is_file():
                 continue
+            if path.name in self.there:
+                return path.name
             try:
                 shutil.copytree(path, staging / path.name, copy_function=os.link)
             except OSError:
