@@ -27,7 +27,7 @@ from tests.hub_stand_in import TOKEN, Hub, stand_in
 from tests.small_runs import wait
 
 pytestmark = pytest.mark.slow
-SETTINGS = ("data=starter", "limit=32", "valid=2", "evaluations=1", "samples=1", "measure=0")
+SETTINGS = ("data=starter", "limit=16", "valid=2", "evaluations=1", "samples=1", "measure=0")
 SETTINGS += ("checkpoint_every=1", "optimiser.batch=2", "optimiser.epochs=1", "name=mine")
 
 
@@ -36,8 +36,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     import huggingface_hub.constants as constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(job_watch, "PAUSE", 0.2)
-    monkeypatch.setattr(jobs, "PACE", 0.2)
+    monkeypatch.setattr(job_watch, "PAUSE", 0.5)
+    monkeypatch.setattr(jobs, "PACE", 0.5)
     with stand_in(tmp_path / "jobs", works=True) as found:
         for name, value in (
             ("HF_ENDPOINT", found.url),
@@ -81,7 +81,7 @@ def test_a_job_is_stopped_resumed_and_finished_like_any_run(
     wait(there.stop_file.exists, "the wish to stop to arrive")
     os.kill(process, signal.SIGCONT)
     stopped = status("mine", "stopped")
-    assert 1 <= stopped.step < stopped.steps == 16
+    assert 1 <= stopped.step < stopped.steps == 8
     assert "was stopped after step" in stopped.sentence
     folder, job = run_folder("mine"), read_job(run_folder("mine"))
     assert job is not None
@@ -90,9 +90,9 @@ def test_a_job_is_stopped_resumed_and_finished_like_any_run(
     runs.resume_job("mine", found, found.cost)
     assert main(["runs", "follow", "mine"]) == 0
     finished = runs.run("mine").status
-    assert (finished.state, finished.step) == ("finished", 16)
+    assert (finished.state, finished.step) == ("finished", 8)
     steps = [row["step"] for row in runs.metrics("mine") if "loss" in row]
-    assert steps == list(range(1, 17))  # it went on, and did nothing twice
+    assert steps == list(range(1, 9))  # it went on, and did nothing twice
     assert (folder.adapter / "adapter_model.safetensors").stat().st_size > 1e6
     assert "mine" in [model.spec.name for model in run_models()] and not folder.stop_file.exists()
     assert not [path for path in hub.files(job.repo) if "checkpoints" in path]
