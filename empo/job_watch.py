@@ -113,7 +113,8 @@ def settle(folder: RunFolder, log: JobLog | None = None) -> None:
     told = read_json(folder / REMOTE) or {}
     fresh = status_of(status, told, seen, job, (folder / "model.json").is_file())
     stage, now = seen.stage, time.time()
-    write_status(folder, fresh)
+    if fresh != status:  # what has not changed is not written, so that no page draws it again
+        write_status(folder, fresh)
     change_job(folder, stage=stage, seen=now, unseen="", over=seen.over, files=files)
     if seen.over:
         folder.stop_file.unlink(missing_ok=True)

@@ -98,6 +98,18 @@ class Watched:
     def text(self, selector: str) -> str:
         return self.page.inner_text(selector)
 
+    def serious(self, context: str | None = None) -> list[str]:
+        """What axe finds seriously wrong, in the part `context` or everywhere."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page, context=context).response["violations"]
+        return [
+            f"{v['id']} ({v['impact']}): {node['target']} {node['failureSummary']}"
+            for v in found
+            if v["impact"] in ("serious", "critical")
+            for node in v["nodes"]
+        ]
+
     def shot(self, name: str, full: bool = True) -> None:
         SHOTS.mkdir(exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=full)

@@ -52,6 +52,7 @@ def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., W
     page.wait_for_function(
         "() => document.querySelector('#results select[name=metric]').value === 'words'"
     )
+    assert w.serious() == []
     w.shot("results-example")
     # One's own situations, from writing them to reading the replies behind a cell.
     page.click("#results summary:has-text('Evaluate')")

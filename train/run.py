@@ -116,7 +116,7 @@ def _train(
     first: bool,
 ) -> None:
     import train.trainers  # noqa: F401 - the libraries, before memory is measured
-    from train.memory import Meter
+    from train.memory import Meter, await_room
     from train.samples import Samples
 
     checkpoint = tidy_for_resume(folder) if first else _newest(folder)
@@ -128,6 +128,8 @@ def _train(
     if folder.stop_file.exists():
         _stopped(progress, f"It was stopped before step {step + 1}.")
         return
+    if first:
+        await_room(progress.status.memory.get("predicted"), progress.say)
     progress.say("loading")
     meter = Meter()
     callbacks = [progress, Samples(folder, spec, first)]

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from empo.hub.prices import hourly
+
 SOURCE = "huggingface.co/docs/hub/jobs-pricing, as it stood in November 2026"
-_UNITS = {"second": 3600.0, "minute": 60.0, "hour": 1.0}
 _SIZES = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
@@ -60,17 +61,16 @@ def flavors(hardware: Iterable[Any]) -> tuple[Flavor, ...]:
 
 def _read(item: Any) -> Flavor | None:
     """One machine; None where its unit or memory is unknown, or it is not for a run."""
-    hour = _UNITS.get(str(item.unit_label).lower().rstrip("s"))
+    price = hourly([item]).get(item.name)
     card = item.accelerator
     if card and (card.type != "gpu" or card.manufacturer.lower() != "nvidia"):
         return None
     if card and str(card.quantity) != "1":
         return None
     memory = _bytes(card.vram if card else item.ram)
-    if hour is None or memory is None:
+    if price is None or memory is None:
         return None
-    price = round(float(item.unit_cost_usd) * hour, 4)
-    return Flavor(item.name, item.pretty_name, memory, bool(card), price)
+    return Flavor(item.name, item.pretty_name, memory, bool(card), round(price, 4))
 
 
 def _bytes(text: str) -> float | None:
