@@ -31,9 +31,10 @@ class JobLog:
     def start(self) -> None:
         self._thread.start()
 
-    def join(self, seconds: float) -> None:
-        """Wait until the log has ended, `seconds` at most."""
+    def ended(self, seconds: float) -> bool:
+        """Whether nothing is written any more; waits for that, `seconds` at most."""
         self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def pull(self, hub: HubJobs, follow: bool) -> None:
         """Append what is not here yet; with `follow` until the job has ended.

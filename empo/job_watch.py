@@ -164,8 +164,9 @@ def _mine(path: str) -> bool:
 
 def _last_lines(folder: RunFolder, job: Job, hub: HubJobs, log: JobLog | None) -> None:
     """The end of the log, before nobody looks any more; a run does not fail for want of it."""
-    if log is not None:
-        log.join(_LAST_LINES)
-    else:
-        with suppress(EmpoError, OSError):
-            JobLog(folder, job, PAUSE).pull(hub, follow=False)
+    if log is not None and not log.ended(_LAST_LINES):
+        return
+    with suppress(
+        EmpoError, OSError
+    ):  # what came after the stream had broken off for the last time
+        JobLog(folder, job, PAUSE).pull(hub, follow=False)
