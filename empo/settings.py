@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     owners: str | None = Field(None, description="on a Space: names that own it too, with commas")
     ask_token: bool = Field(False, description="ask even this machine's browsers for the token")
     space_host: str | None = Field(None, validation_alias="SPACE_HOST")
+    hub_token: SecretStr | None = Field(None, validation_alias="HF_TOKEN")
+    hub: str | None = Field(None, validation_alias="HF_ENDPOINT")
     zero_gpu: bool = Field(False, validation_alias="SPACES_ZERO_GPU")
     system: str | None = Field(None, validation_alias="SYSTEM")
     oauth_id: str | None = Field(None, validation_alias="OAUTH_CLIENT_ID")

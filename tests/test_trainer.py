@@ -366,7 +366,7 @@ def test_on_zerogpu_nobody_trains(busy: subprocess.Popen[bytes]) -> None:
     before, owner = snapshot(), page.owner()
     assert ZERO[:40] in page.call("start", asked_for("mine"), None, owner)
     told = page.call("act", ["", [], None], {"kind": "resume", "run": "still"}, owner)
-    assert ZERO[:40] in told and "hf jobs run" in told
+    assert ZERO[:40] in told and "HF Jobs" in told
     assert snapshot() == before
     page.page.close(verbose=False)
 

@@ -5,6 +5,7 @@ metrics.jsonl  a line a logged step            samples.jsonl  replies on the way
 log.txt        what the process printed        checkpoints/   to go on from
 adapter/       the result (safetensors)        result.json    did it help?
 README.md      the model card                  model.json     written last: the catalogue's entry
+job.json       of a run on HF Jobs only: which job it is (`elsewhere.py`)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,12 @@ def run_folders(home: Path | None = None) -> list[RunFolder]:
     return [RunFolder(path.parent) for path in found if not path.parent.name.startswith(_HIDDEN)]
 
 
-def make_folder(spec: RunSpec, home: Path | None = None) -> RunFolder:
+def make_folder(
+    spec: RunSpec, home: Path | None = None, beside: Mapping[str, dict[str, Any]] | None = None
+) -> RunFolder:
     """A new folder for `spec`, whole at once; a name that is taken gets the next free number.
+
+    `beside`: further JSON files, by name, that nobody may see the folder without.
 
     Raises:
         DataError: the folder cannot be written.
@@ -136,6 +141,8 @@ def make_folder(spec: RunSpec, home: Path | None = None) -> RunFolder:
             half.mkdir()
             final = spec.model_copy(update={"name": name, "out": None})
             write_json(half / "spec.json", final.model_dump(mode="json", exclude_none=True))
+            for other, value in (beside or {}).items():
+                write_json(half / other, value)
             try:
                 half.rename(home / name)  # an empty folder only: never over another run
             except OSError:

@@ -3,6 +3,7 @@
 There is no queue but the folders themselves: whoever looks (`advance`) starts the oldest queued run
 if none is active. A trainer that ends does so too, so that the line moves with no app open.
 Evaluations stand in the same line: to it they are runs whose folders lie in EMPO_HOME/reports.
+Runs that are done elsewhere stand in no line here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import psutil
 
 from empo.errors import Busy, DataError, UsageError
 from empo.settings import ROOT, child_environment
+from empo.training.elsewhere import JOB, Job, is_elsewhere
 from empo.training.folder import (
     RunFolder,
     make_folder,
@@ -57,6 +59,19 @@ def enqueue(spec: RunSpec, memory: dict[str, int | None] | None = None) -> RunFo
         status = RunStatus(folder.name, spec.kind, "queued", created=now, memory=memory or {})
         write_status(folder, status)
         _advance(home)
+    return folder
+
+
+def enlist(spec: RunSpec, job: Job) -> RunFolder:
+    """A new run that is done elsewhere, as `job` says; never started here.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    home = runs_home()
+    with in_turn(home / DOOR):
+        folder = make_folder(spec, home, {JOB: asdict(job)})
+        write_status(folder, RunStatus(folder.name, spec.kind, "queued", created=time.time()))
     return folder
 
 
@@ -207,10 +222,11 @@ def _home(folder: RunFolder) -> Path:
 
 
 def _line(home: Path) -> list[RunFolder]:
-    """The runs in `home`, and the evaluations where it is the app's own."""
-    if home.resolve() != runs_home().resolve():
-        return run_folders(home)
-    return [*run_folders(home), *run_folders(reports_home())]
+    """The runs in `home`, and the evaluations where it is the app's own; none done elsewhere."""
+    found = run_folders(home)
+    if home.resolve() == runs_home().resolve():
+        found += run_folders(reports_home())
+    return [folder for folder in found if not is_elsewhere(folder)]
 
 
 def _room(home: Path) -> None:

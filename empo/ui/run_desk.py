@@ -202,30 +202,40 @@ class RunDesk:
             UsageError, DataError, OutOfMemory, Busy: as `empo.runs.start`, and as `PairDesk.pairs`.
         """
         spec = self.spec(form, choice)
+        if spec.kind != "sft":
+            runs.budget(spec, self._released()).check()
+        return runs.start(self.ready(form, choice), released=self._released())
+
+    def ready(self, form: Form, choice: Choice) -> RunSpec:
+        """The specification with its pairs written down, wherever it is to be done.
+
+        Raises:
+            UsageError, DataError: as `spec` and `PairDesk.pairs`.
+        """
+        spec = self.spec(form, choice)
         if spec.kind == "sft":
             if choice.source == UPLOAD:
                 raise UsageError(
                     "SFT learns from whole dialogues: choose EmpatheticDialogues or the starter "
                     "set in step 1, or another method."
                 )
-            return runs.start(spec, released=self._released())
-        runs.budget(spec, self._released()).check()
+            return spec
         made = self._pairs(choice)
         if spec.limit is not None and spec.limit < len(made):  # as the trainer would draw them
             made = tuple(random.Random(spec.seed).sample(made, spec.limit))
-        kept = spec.model_copy(update={"pairs": _kept(made)})
-        return runs.start(kept, released=self._released())
+        return spec.model_copy(update={"pairs": _kept(made)})
 
-    def delete(self, name: str) -> None:
-        """Throw a run away, with its pairs where no other run has them.
+    def delete(self, name: str) -> str:
+        """Throw a run away, with its pairs where no other run has them; what is left elsewhere.
 
         Raises:
             UsageError: there is no such run, or it is running.
         """
         pairs = _pairs_of(run_folder(name))
-        runs.delete(name)
+        left = runs.delete(name)
         if pairs and pairs.startswith(f"{PAIRS}/") and pairs not in map(_pairs_of, run_folders()):
             (runs_home() / PAIRS / Path(pairs).name).unlink(missing_ok=True)
+        return left
 
     def _pairs(self, choice: Choice) -> Pairs:
         """What was looked at in step 1; of the starter set without what is kept for watching."""

@@ -54,7 +54,9 @@ def _head(run: Run, chat: str) -> str:
     status = run.status
     share = status.step / status.steps if status.steps else 0.0
     how = f"{KINDS.get(status.kind, status.kind)} over {run.spec.base}"
-    note = f'<p class="quiet chat">{escape(chat)}</p>' if status.state in ACTIVE and chat else ""
+    how += f" · {status.where}" if status.where else ""
+    here = status.state in ACTIVE and not status.where
+    note = f'<p class="quiet chat">{escape(chat)}</p>' if here and chat else ""
     said = " ".join(text for text in (status.sentence, status.action) if text)
     return (
         f'<h2>{escape(run.name)} <span class="state {status.state}">'
@@ -70,6 +72,8 @@ def _head(run: Run, chat: str) -> str:
 
 def pace(status: RunStatus) -> str:
     """How far, for how long, and how long still."""
+    if status.state == "queued" and status.where:
+        return status.phase
     if status.state == "queued":
         return (
             "Another run or evaluation goes first; this one begins by itself when that has ended."

@@ -74,7 +74,7 @@ class RunWatch:
 def at_work(found: Sequence[RunStatus]) -> RunStatus | None:
     """The run whose process is here: also one that has just ended and still holds its memory."""
     for status in found:
-        process = status.process
+        process = None if status.where else status.process  # a job's is at most what sends it
         if process is not None and (status.state in ACTIVE or process.alive()):
             return status
     return None

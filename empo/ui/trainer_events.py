@@ -20,6 +20,7 @@ from empo.hub.prices import Prices
 from empo.runs import Run
 from empo.training.recipe import RunSpec
 from empo.training.status import ACTIVE, RunStatus
+from empo.ui.jobs_panel import JobsEvents
 from empo.ui.own_space import own_space, recipe_link
 from empo.ui.owner import is_owner, require_owner
 from empo.ui.pair_desk import ANY
@@ -37,8 +38,8 @@ AT_WORK = (*ACTIVE, "queued")
 NOTHING = "Start a run in step 2, or open one at the left: its curves and replies are shown here."
 ZERO = (
     "Training cannot run on ZeroGPU: the GPU is lent for a minute at a time, and only to a call "
-    "that a visitor waits for. Run the recipe as a job instead: hf jobs run --flavor l4x1 … "
-    "python -m empo runs start, or duplicate the Space onto a GPU of its own."
+    "that a visitor waits for. Its owner can have it done on HF Jobs, in step 3 (or with python -m "
+    "empo runs start … --on jobs); or duplicate the Space onto a GPU of its own."
 )
 Updates = dict[Any, Any]
 
@@ -61,7 +62,7 @@ class TrainerEvents:
         """`opened` and `left` are the select events of the Train tab and of the others."""
         tab, form = self.tab, self.tab.form
         at = [tab.picked, tab.beside]
-        shown: list[Component] = [*at, tab.stamp, tab.list, tab.view, tab.timer]
+        shown = self.shown
         asked = [*form.fields, *tab.pairs.choice]
         seen = [tab.steps, form.note, form.go, form.start]
         opened(self.open, [*at, *form.fields[:3]], [*shown, *seen], **SHOWN)
@@ -81,6 +82,14 @@ class TrainerEvents:
         gr.on(changes, self.weigh, asked, form.note, **late)
         alone: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "start"}
         form.go.click(self.start, [*asked, tab.beside], [*shown, tab.steps, form.note], **alone)
+        zero = self.services.settings.zero_gpu
+        JobsEvents(tab.jobs, self.desk, zero, self.show, shown).wire(opened, tab.picked, asked)
+
+    @property
+    def shown(self) -> list[Component]:
+        """What `show` draws."""
+        tab = self.tab
+        return [tab.picked, tab.beside, tab.stamp, tab.list, tab.view, tab.timer]
 
     # -- what is shown
 
@@ -188,14 +197,15 @@ class TrainerEvents:
                 return self.again(request, runs.run(name).spec)
             if kind == "compare":
                 return self.tries.updates(request, name, *tried)
+            does: dict[Any, Callable[..., str | None]]
             does = {"stop": self.stop, "end": self.end, "resume": self.resume}
             does["delete"] = self.delete
             if kind not in does:
                 raise UsageError("There is no such button.")
-            does[kind](request, name)
+            said = does[kind](request, name)
         except EmpoError as error:
             return self.show(request, picked, beside, str(error))
-        return self.show(request, picked, beside)
+        return self.show(request, picked, beside, said or "")
 
     def again(self, request: gr.Request, spec: RunSpec) -> Updates:
         """Steps 1 and 2 as they were for `spec`, with the file that its owner had sent."""
@@ -241,10 +251,10 @@ class TrainerEvents:
         self._can_train()
         runs.resume(name)
 
-    def delete(self, request: gr.Request, name: str) -> None:
-        """Throw it away. Raises: as `stop`."""
+    def delete(self, request: gr.Request, name: str) -> str:
+        """Throw it away; what is left of it elsewhere. Raises: as `stop`."""
         require_owner(request)
-        self.desk.delete(name)
+        return self.desk.delete(name)
 
     def start(self, request: gr.Request, *values: Any) -> Updates:
         """Start what step 2 says, on the pairs of step 1, and show it."""
