@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from empo.errors import StackError
 from empo.models.adapters import Adapter, LoraPair
+from empo.models.products import product
 
 # Linear layers that read the same input in the Llama family (Llama, Mistral, Qwen, Gemma, ...).
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -79,8 +80,8 @@ class Projections:
         dtype = first.dtype if first.is_floating_point() else torch.bfloat16
         pairs = [[lora[name] for name in blend.names if name in lora] for lora in loras]
         self.a = torch.cat([pair.a for own in pairs for pair in own]).to(first.device, dtype)
-        # (rank, out) of each member, scaled and transposed.
-        bs = [torch.cat([p.b * p.scale for p in own], dim=1).T.to(self.a) for own in pairs]
+        # (out, rank) of each member, scaled.
+        bs = [torch.cat([p.b * p.scale for p in own], dim=1).to(self.a) for own in pairs]
         # One product for all is worth its zeros only where ranks are small and W is not quantised.
         plain = all(type(member) is nn.Linear for member in members)
         self.fused = plain and sum(self.ranks) * 2 <= sum(self.sizes)
@@ -122,11 +123,8 @@ class Projections:
         mask = self.blend.mask(self.ranks)
         if not self.fused:
             return self._compute_apart(x, mask)
-        out = functional.linear(x, self.weight, self.bias)
-        if mask is not None:
-            low = functional.linear(x, self.a).mul_(mask)
-            out.flatten(0, 1).addmm_(low.flatten(0, 1), self.b)
-        return out.split(self.sizes, -1)
+        low = None if mask is None else functional.linear(x, self.a).mul_(mask)
+        return product(x, self.weight, self.bias, low, self.b).split(self.sizes, -1)
 
     def _compute_apart(
         self, x: torch.Tensor, mask: torch.Tensor | None
@@ -136,9 +134,9 @@ class Projections:
         if mask is None:
             return outputs
         low = (functional.linear(x.to(self.a.dtype), self.a) * mask).to(self.a.dtype)
-        lows = low.split([b.shape[0] for b in self.bs], -1)
+        lows = low.split([b.shape[1] for b in self.bs], -1)
         return tuple(
-            output + (own @ b).to(output.dtype)
+            output + (own @ b.T).to(output.dtype)
             for output, own, b in zip(outputs, lows, self.bs, strict=True)
         )
 
@@ -157,7 +155,7 @@ class Projection(nn.Module):
 
 
 class RowTable(nn.Module):
-    """`embed_tokens` or `lm_head` where adapters bring their own: every row reads its own table.
+    """`embed_tokens` or `lm_head`: every row reads its own table where adapters bring their own.
 
     A blend of adapters blends what their tables give, which is linear in the tables. Rows answer
     over the ids that all their tables have: the others are masked with -inf in the logits.
@@ -179,7 +177,7 @@ class RowTable(nn.Module):
 
     def _parts(self, rows: int) -> list[tuple[torch.Tensor, list[float], list[int]]]:
         """(table, weights, rows) for each table that a row uses."""
-        if self.blend.weights is None:
+        if self.blend.weights is None or not self.columns:
             return [(self.tables[0], [1.0] * rows, list(range(rows)))]
         own = self.blend.weights[:, self.columns]
         rest = 1 - own.sum(1, keepdim=True)
@@ -209,7 +207,7 @@ class RowTable(nn.Module):
     def _read(self, table: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         if not self.is_head:
             return functional.embedding(x, table)
-        return functional.linear(x, table, self.bias)
+        return product(x, table, self.bias)
 
     def _wide(self, logits: torch.Tensor) -> torch.Tensor:
         """Logits over the widest vocabulary, -inf where this table has no id."""
@@ -280,10 +278,10 @@ def _check_fit(model: nn.Module, adapter: str, module: str, pair: LoraPair) -> N
 
 def _install_table(model: nn.Module, adapters: Sequence[Adapter], table: str, blend: Blend) -> None:
     own = {a.name: a.tables[table] for a in adapters if table in a.tables}
-    if not own:
-        return
     found = [name for name, _ in model.named_modules() if name.split(".")[-1] == table]
     base = model.get_submodule(found[0]) if found else None
+    if not own and type(base) is not nn.Linear:
+        return
     # A subclass computes more than a look-up or a product (Gemma scales its embeddings).
     if type(base) not in (nn.Embedding, nn.Linear):
         raise StackError(
