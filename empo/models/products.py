@@ -1,6 +1,6 @@
 """Matrix products of a few rows, in the form in which the processor's library is fast.
 
-A decoding step multiplies one row for each voice. For 2 to 8 rows in fp32 MKL takes up to four
+A decoding step multiplies one row for each voice. For 2 to 8 rows in fp32 MKL takes two to four
 times as long for x Wᵀ as for W xᵀ, which is the same product (8192 × 256 by 3 rows on an EPYC 9004:
 2.6 ms and 0.7 ms): then the latter is asked for, and turned.
 """
