@@ -42,10 +42,15 @@ class Budget:
             )
 
 
-def predict(spec: RunSpec, free: int | None = None, gpu: bool | None = None) -> Budget:
-    """The budget of `spec` on this machine (`free` bytes and `gpu` for another one)."""
+def predict(
+    spec: RunSpec, free: int | None = None, gpu: bool | None = None, released: int = 0
+) -> Budget:
+    """The budget of `spec` on this machine (`free` bytes and `gpu` for another one).
+
+    `released`: bytes that the chat will have given back by the time the run takes them.
+    """
     gpu = has_gpu() if gpu is None else gpu
-    left = free if free is not None else _free(gpu)
+    left = (free if free is not None else free_memory(gpu)) + (released if gpu else 0)
     needed = _needed(spec, gpu)
     if needed is None or needed <= left:
         return Budget(needed, left)
@@ -168,9 +173,10 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _free(gpu: bool) -> int:
+def free_memory(gpu: bool) -> int:
+    """Bytes of the GPU's memory, or of the main memory, that can be taken now."""
     if not gpu:
         return psutil.virtual_memory().available
-    from empo.models.loading import free_memory
+    from empo.models import loading
 
-    return free_memory(gpu)
+    return loading.free_memory(gpu)

@@ -37,8 +37,10 @@ class Run:
     trouble: tuple[str, ...] = ()
 
 
-def start(spec: RunSpec, force: bool = False) -> Run:
+def start(spec: RunSpec, force: bool = False, released: int = 0) -> Run:
     """A new run of `spec`: started, or put in line. Its name may have got a number.
+
+    `released`: bytes of the GPU that the chat gives back for it.
 
     Raises:
         UsageError: the name is that of a model of the stacks.
@@ -48,16 +50,19 @@ def start(spec: RunSpec, force: bool = False) -> Run:
     """
     if spec.name in RESERVED:
         raise UsageError(f"A run cannot be called {spec.name}: models are. Give another name.")
-    budget = predict(spec)
+    budget = predict(spec, released=released)
     if not force:
         budget.check()
     folder = queue.enqueue(spec, memory={"predicted": budget.needed, "free": budget.free})
     return run(folder.name)
 
 
-def budget(spec: RunSpec) -> Budget:
-    """The memory that `spec` is predicted to take, what is free, and the cheapest fix."""
-    return predict(spec)
+def budget(spec: RunSpec, released: int = 0) -> Budget:
+    """The memory that `spec` is predicted to take, what is free, and the cheapest fix.
+
+    `released`: as in `start`.
+    """
+    return predict(spec, released=released)
 
 
 def runs() -> list[RunStatus]:
@@ -132,6 +137,17 @@ def samples(name: str) -> list[dict[str, Any]]:
         UsageError: there is no such run.
     """
     return run_folder(name).rows("samples.jsonl")
+
+
+def written(name: str) -> tuple[int, ...]:
+    """Sizes in bytes of what the run has written so far: another look finds the same, or more.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    folder = run_folder(name)
+    files = ("metrics.jsonl", "samples.jsonl", "log.txt", "result.json")
+    return tuple(p.stat().st_size if (p := folder / f).is_file() else 0 for f in files)
 
 
 def log_tail(name: str, lines: int = 40) -> str:

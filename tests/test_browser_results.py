@@ -11,19 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser import LAUNCH, PHONE, Watched, app
+from tests.browser import PHONE, Watched, app
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +30,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: Any, address: str) -> Iterator[Callable[..., Watched]]:
-    pages: list[Watched] = []
-
+def visit(watch: Callable[..., Watched], address: str) -> Callable[..., Watched]:
     def opened(**context: Any) -> Watched:
-        pages.append(Watched(browser, address, **context))
-        pages[-1].page.set_default_timeout(60_000)
-        pages[-1].page.click("button[role=tab]:has-text('Results')")
-        pages[-1].page.wait_for_selector("#results .lead")
-        return pages[-1]
+        w = watch(address, **context)
+        w.page.click("button[role=tab]:has-text('Results')")
+        w.page.wait_for_selector("#results .lead")
+        return w
 
-    yield opened
-    for page in pages:
-        page.close()
+    return opened
 
 
 def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., Watched]) -> None:
@@ -67,6 +52,7 @@ def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., W
     page.wait_for_function(
         "() => document.querySelector('#results select[name=metric]').value === 'words'"
     )
+    assert w.serious() == []
     w.shot("results-example")
     # One's own situations, from writing them to reading the replies behind a cell.
     page.click("#results summary:has-text('Evaluate')")

@@ -14,13 +14,12 @@ import pytest
 import torch
 
 from empo.cli import main
-from empo.cli.evaluate import duration
 from empo.data.dialogues import load_split
 from empo.errors import UsageError
 from empo.evaluation.generate import FILE
 from empo.evaluation.replies import behind, by_emotion, read_lines
 from empo.evaluation.report import markdown
-from empo.evaluation.request import METRICS, Request, Stopped
+from empo.evaluation.request import METRICS, Request, Stopped, duration
 from empo.evaluation.run import evaluate
 from empo.models.echo import EchoEngine
 from empo.models.likelihood import Likelihood

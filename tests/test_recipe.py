@@ -16,9 +16,16 @@ from empo.training.recipe import (
     recipe_names,
     rooted,
 )
+from train.pretraining.recipe import PretrainRecipe
 from train.scoring.recipe import ScorerRecipe
 
-KINDS = {"sft": SftRecipe, "dpo": DpoRecipe, "kto": KtoRecipe, "scorer": ScorerRecipe}
+KINDS = {
+    "sft": SftRecipe,
+    "dpo": DpoRecipe,
+    "kto": KtoRecipe,
+    "scorer": ScorerRecipe,
+    "pretrain": PretrainRecipe,
+}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,27 @@ def test_within_a_quarter_of_the_measured_peak(
     measured = int(run.stdout.split("PEAK ")[1])
     predicted = predict(spec, free=100 * GB, gpu=False).needed
     assert predicted == pytest.approx(measured, rel=0.25), f"{predicted / measured:.2f}"
+
+
+def test_a_run_waits_for_what_the_chat_gives_back() -> None:
+    from train.memory import PATIENCE, await_room
+
+    now, said, free = [0.0], list[str](), iter([1 * GB, 2 * GB, 5 * GB])
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    def room(needed: int | None, left: Callable[[], int | None]) -> bool:
+        return await_room(needed, said.append, left, lambda: now[0], sleep)
+
+    assert room(4 * GB, lambda: next(free)) and now[0] == 2.0
+    assert said == ["waiting for the GPU"] * 2
+    assert not room(4 * GB, lambda: GB) and now[0] == 2.0 + PATIENCE
+    for needed, left in ((None, GB), (4 * GB, None)):  # not known, or no GPU
+        assert room(needed, lambda left=left: left) and now[0] == 2.0 + PATIENCE
+
+
+def test_what_the_chat_gives_back_counts_on_a_gpu_alone() -> None:
+    spec = load_spec("nano-dpo")
+    assert predict(spec, free=GB, gpu=True, released=2 * GB).free == 3 * GB
+    assert predict(spec, free=GB, gpu=False, released=2 * GB).free == GB

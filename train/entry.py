@@ -57,6 +57,8 @@ def main(
         raise UsageError(
             f"The recipe {recipe.name} has no out: python -m empo runs start --recipe {args.recipe}"
         )
+    if recipe.gate:
+        raise UsageError("A gate stops a run: use python -m empo runs start, or take it out.")
     from train.adapters import save_adapter
     from train.stopping import StopFile
 

@@ -35,15 +35,18 @@ def load_engine(
     stack: Stack,
     quantisation: Quantisation | None = None,
     report: Report = lambda text, share: None,
+    gpu: bool | None = None,
 ) -> LocalEngine:
     """Load `stack`: on CUDA in nf4 unless told otherwise, else on the CPU in fp32.
+
+    `gpu` False: on the CPU although there is a GPU.
 
     Raises:
         UsageError: an unknown quantisation.
         StackError: files are missing, damaged, or must not be loaded.
         OutOfMemory: the machine has too little memory; names the cheapest fix.
     """
-    gpu = torch.cuda.is_available()
+    gpu = torch.cuda.is_available() if gpu is None else gpu
     how = quantisation or stack.quantisation or ("nf4" if gpu else "none")
     if how not in QUANTISATIONS:
         raise UsageError(f"There is no quantisation “{how}”; choose {', '.join(QUANTISATIONS)}.")

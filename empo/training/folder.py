@@ -94,6 +94,11 @@ def runs_home() -> Path:
     return settings().home / "runs"
 
 
+def reports_home() -> Path:
+    """Where evaluations live, which stand in the same line: EMPO_HOME/reports."""
+    return settings().home / "reports"
+
+
 def run_folder(name: str) -> RunFolder:
     """The folder of the run called `name`.
 

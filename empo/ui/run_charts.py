@@ -55,6 +55,11 @@ PANELS = (
         "share of the reply's tokens that it finds likeliest",
         (("token accuracy", "mean_token_accuracy", "eval_mean_token_accuracy"),),
     ),
+    Panel(
+        "General knowledge",
+        "share of forty questions it answers rightly; the gate stops it where that falls too far",
+        (("right answers", "probe", ""),),
+    ),
     Panel("Learning rate", "how large the steps are", (("rate", "learning_rate", ""),)),
 )
 

@@ -31,6 +31,7 @@ class TrainerTab:
     def __init__(self, desk: PairDesk) -> None:
         self.picked = gr.State("")
         self.beside = gr.State(())
+        self.stamp = gr.State("")  # of what is shown
         self.timer = gr.Timer(PAUSE, active=False)
         with gr.Row(elem_id="trainer"):
             with gr.Column(scale=2, min_width=220, elem_id="run-side"):
