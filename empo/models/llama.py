@@ -20,14 +20,10 @@ if TYPE_CHECKING:
 
 
 class LlamaStep:
-    """The `forward` of a causal model: one token a row is done here, all else as before."""
+    """Goes before a causal model's class: one token a row is done here, all else as before."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
-        self.usual = model.forward
-
-    def __call__(
-        self,
+    def forward(
+        self: Any,
         input_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
         attention_mask: torch.Tensor | None = None,
@@ -39,20 +35,19 @@ class LlamaStep:
 
         if past_key_values is None or input_ids is None or input_ids.shape[1] != 1:
             options |= {"input_ids": input_ids, "past_key_values": past_key_values}
-            return self.usual(attention_mask=attention_mask, position_ids=position_ids, **options)
-        body = self.model.model
-        x = body.embed_tokens(input_ids)
-        cos, sin = body.rotary_emb(x, position_ids=position_ids)
+            options |= {"attention_mask": attention_mask, "position_ids": position_ids}
+            return super().forward(**options)
+        x = self.model.embed_tokens(input_ids)
+        cos, sin = self.model.rotary_emb(x, position_ids=position_ids)
         # x cos + (-x₂, x₁) sin, the halves being exchanged by `roll`: the sign goes with the sine.
         first, second = sin.chunk(2, -1)
         turn = cos, torch.cat((-first, second), -1)
         seen = None if attention_mask is None else attention_mask[:, None, None].bool()
-        for layer in body.layers:
-            x += _attend(
-                layer.self_attn, _norm(layer.input_layernorm, x), turn, past_key_values, seen
-            )
+        for layer in self.model.layers:
+            normal = _norm(layer.input_layernorm, x)
+            x += _attend(layer.self_attn, normal, turn, past_key_values, seen)
             x += layer.mlp(_norm(layer.post_attention_layernorm, x))
-        logits = self.model.lm_head(_norm(body.norm, x))
+        logits = self.lm_head(_norm(self.model.norm, x))
         return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)
 
 
@@ -60,10 +55,12 @@ def hasten(model: PreTrainedModel) -> None:
     """Give `model` the quick step, if it is of a kind whose step is written here."""
     from transformers import LlamaForCausalLM, MistralForCausalLM
 
+    kind = type(model)
     windowed = getattr(model.config, "sliding_window", None) is not None
-    known = type(model) in (LlamaForCausalLM, MistralForCausalLM) and not windowed
+    known = kind in (LlamaForCausalLM, MistralForCausalLM) and not windowed
     if known and model.device.type == "cpu":
-        model.forward = LlamaStep(model)
+        # A class, not an attribute: a model that refers to itself is not let go of at once.
+        model.__class__ = type(f"Quick{kind.__name__}", (LlamaStep, kind), {})
 
 
 def _norm(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
