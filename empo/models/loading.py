@@ -15,6 +15,7 @@ from empo.models.decoding import Decoder
 from empo.models.encoding import Encoder
 from empo.models.footprint import footprint
 from empo.models.inventory import items, missing
+from empo.models.llama import hasten
 from empo.models.local import LocalEngine
 from empo.models.lora import install, uninstall
 from empo.models.stacks import Source, Stack, load_stack, stack_names
@@ -54,6 +55,7 @@ def load_engine(
     model, encoder = _load_base(base.folder, how, gpu, stack.context)
     before = tensor_bytes(model)
     blend = install(model, _read(stack, model.dtype, report))
+    hasten(model)
     gc.collect()
     decoder = Decoder(model, blend, encoder, _ends(model, encoder))
     report("Ready", 1.0)
