@@ -29,6 +29,7 @@ class RunWatch:
         self._looking = threading.Lock()
         self._wake = threading.Event()
         self._started = False
+        self._warned = ""
 
     def ask(self, heard: Heard) -> None:
         """Call `heard` with all runs after every look, in the order in which it was asked for."""
@@ -51,13 +52,19 @@ class RunWatch:
                 evaluations = [s for s in standing() if s.kind == EVALUATE]
                 self._found = (*runs.runs(), *evaluations)
             except (EmpoError, OSError) as error:
-                logging.getLogger(__name__).warning("the runs cannot be read: %s", error)
+                self._warn(f"the runs cannot be read: {error}")
                 return
             for heard in self._asked:
                 try:
                     heard(self._found)
                 except Exception:
                     logging.getLogger(__name__).exception("a look at the runs failed")
+
+    def _warn(self, text: str) -> None:
+        """Once, not every two seconds."""
+        if text != self._warned:
+            self._warned = text
+            logging.getLogger(__name__).warning(text)
 
     @property
     def at_work(self) -> RunStatus | None:
