@@ -332,7 +332,7 @@ def test_a_run_elsewhere_moves_nothing() -> None:
 def test_a_watch_that_meets_trouble_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch, heard = RunWatch(pause=0.01), threading.Semaphore(0)
+    watch, heard = RunWatch(), threading.Semaphore(0)
 
     def fails(found: Any) -> None:
         raise RuntimeError("a listener's own mistake")
@@ -348,6 +348,15 @@ def test_a_watch_that_meets_trouble_goes_on(
         watch.look()
         watch.look()
     assert len(caplog.records) == 1 and not heard.acquire(timeout=0)
+
+
+def test_a_watch_looks_again_and_again_and_at_once_when_woken() -> None:
+    watch, heard = RunWatch(pause=600), threading.Semaphore(0)
+    watch.ask(lambda found: heard.release())
     watch.start()
-    for _ in range(3):
-        assert heard.acquire(timeout=60)
+    watch.start()
+    assert heard.acquire(timeout=120)
+    watch.wake()
+    assert heard.acquire(timeout=120)
+    watch.stop()
+    assert not heard.acquire(timeout=0.1)

@@ -28,7 +28,7 @@ class RunWatch:
         self._found: tuple[RunStatus, ...] = ()
         self._looking = threading.Lock()
         self._wake = threading.Event()
-        self._started = False
+        self._started = self._stopped = False
         self._warned = ""
 
     def ask(self, heard: Heard) -> None:
@@ -43,6 +43,11 @@ class RunWatch:
 
     def wake(self) -> None:
         """Look at once: something has just been started or stopped."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped = True
         self._wake.set()
 
     def look(self) -> None:
@@ -72,7 +77,7 @@ class RunWatch:
         return at_work(self._found)
 
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             self.look()
             self._wake.wait(self._pause)
             self._wake.clear()
