@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="where votes are kept (in EMPO_HOME)")
     host: str = Field(default_factory=_host, description="address to listen on")
     port: int = Field(7860, ge=0, le=65535, description="port to listen on")
-    stack: str = Field("auto", description="stack to load: a name, a YAML file, or auto")
+    stack: str = Field("auto", description="stack to load: a name, run:NAME, a YAML file, or auto")
     quantisation: Quantisation | None = Field(None, description="nf4, int8 or none")
     max_queue: int = Field(32, ge=1, description="turns that may wait before new ones are refused")
     owners: str | None = Field(None, description="on a Space: names that own it too, with commas")

@@ -327,3 +327,36 @@ def test_a_run_elsewhere_moves_nothing() -> None:
     folder = run_folder("on-the-hub")
     assert at_work([replace(read_status(folder), state="running", process=None)]) is None
     machine.place.holder.engine.close()
+
+
+def test_a_watch_that_meets_trouble_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch, heard = RunWatch(), threading.Semaphore(0)
+
+    def fails(found: Any) -> None:
+        raise RuntimeError("a listener's own mistake")
+
+    watch.ask(fails)
+    watch.ask(lambda found: heard.release())
+    made("one", "finished")
+    watch.look()
+    assert heard.acquire(timeout=0) and "a look at the runs failed" in caplog.text
+    caplog.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("empo.ui.run_watch.runs.runs", lambda: run_folder("gone"))
+        watch.look()
+        watch.look()
+    assert len(caplog.records) == 1 and not heard.acquire(timeout=0)
+
+
+def test_a_watch_looks_again_and_again_and_at_once_when_woken() -> None:
+    watch, heard = RunWatch(pause=600), threading.Semaphore(0)
+    watch.ask(lambda found: heard.release())
+    watch.start()
+    watch.start()
+    assert heard.acquire(timeout=120)
+    watch.wake()
+    assert heard.acquire(timeout=120)
+    watch.stop()
+    assert not heard.acquire(timeout=0.1)

@@ -253,6 +253,8 @@ def test_curves_show_margin_first_and_lie_over_each_other() -> None:
     both = curves({"one": rows, "two": rows})
     assert both.count("<polyline") == 6 and "one" in both and "two" in both
     assert "No step" in curves({"one": [{"step": 1, "loss": None}]})
+    zero = [{"step": n, "rewards/margins": v} for n, v in ((1, -1.7e-7), (2, 0.8))]
+    assert "e−07<" not in curves({"one": zero})
 
 
 def test_differences_name_only_what_differs() -> None:

@@ -119,10 +119,11 @@ def common(recipe: Recipe, rows: int, folder: str, keep: bool = False) -> dict[s
     checkpoints go to `folder` and nearly every step is logged.
     """
     import torch
-    from accelerate import PartialState
+
+    from train.processes import processes
 
     optimiser = recipe.optimiser
-    per_step = optimiser.batch * optimiser.accumulate * PartialState().num_processes
+    per_step = optimiser.batch * optimiser.accumulate * processes().num_processes
     steps = math.ceil(math.ceil(rows / per_step) * optimiser.epochs)
     capped = min(steps, recipe.limits.steps)
     cuda = torch.cuda.is_available()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from empo.errors import Busy, EmpoError, UsageError
 from empo.training.checkpoints import step_of, tidy, tidy_for_resume
 from empo.training.ending import classify, failed, stopped
-from empo.training.folder import RunFolder, keep_until, runs_home
+from empo.training.folder import RunFolder, give_room, keep_room, keep_until, runs_home
 from empo.training.process import cap_files, take
 from empo.training.queue import advance, claim
 from empo.training.recipe import Recipe
@@ -79,18 +79,30 @@ def _work(folder: RunFolder, spec: Recipe, build: Build, status: RunStatus, firs
     cap_files(spec.limits.disk_gb)
     ask = _listen(progress)
     try:
+        if first:
+            keep_room(folder)
         _train(folder, spec, build, progress, ask, first)
     except _Told:
         _fail(progress, "killed", "A signal told its process to end before training began.")
     except Exception as error:
         problem, said = classify(error)
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        if problem == "other" and not isinstance(error, EmpoError):
-            import traceback
-
-            traceback.print_exc()
         _fail(progress, problem, said)
+        with suppress(OSError):  # log.txt may lie on the disk that is full
+            _print(error, problem)
+    finally:
+        if first:
+            give_room(folder)
+    if not first:  # of several processes only the first one says how the run ended
+        return int(progress.status.state == "failed")
     return 0 if progress.status.state in ("finished", "stopped") else 1
+
+
+def _print(error: Exception, problem: Problem) -> None:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    if problem == "other" and not isinstance(error, EmpoError):
+        import traceback
+
+        traceback.print_exception(error)
 
 
 def _listen(progress: Progress) -> dict[str, bool]:

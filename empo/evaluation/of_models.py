@@ -17,7 +17,7 @@ from empo.models.dial import dial_position
 from empo.models.fingerprint import short_hashes
 from empo.models.inventory import choose_stack
 from empo.models.stacks import Stack
-from empo.types import Dialogue, ModelSpec, Sampling
+from empo.types import Dialogue, ModelSpec, Quantisation, Sampling
 
 if TYPE_CHECKING:
     from empo.models.engine import Engine
@@ -34,12 +34,15 @@ class OfModels:
         self.specs = _specs(self.stack, request)
         self.prompt = request.prompt or self.stack.prompt
         self.every: tuple[Dialogue, ...] = ()
+        self.left_out: str | None = None
         self.dialogues: list[Dialogue] = []
         if request.situations:
             work.items = collect.situations_of(request)
             self.why = dict.fromkeys(OF_MODELS, NO_DIALOGUE)
         else:
-            self.every, self.dialogues = collect.dialogues_of(request)
+            found, self.dialogues = collect.dialogues_of(request)
+            self.every = found.dialogues
+            self.left_out = found.report() if found.malformed else None
             work.items = collect.items_of(self.dialogues)
             self.why = {"pair_accuracy": "Only preference-trained models have a reference."}
         sampling = Sampling(seed=request.seed)
@@ -47,6 +50,7 @@ class OfModels:
             "stack": self.stack.name,
             "prompt": self.prompt,
             "sampling": asdict(sampling),
+            "quantisation": engine.quantisation if engine else _served_in(self.stack, request),
             "revisions": _revisions(self.stack),
             "data": collect.OWN if request.situations else collect.data_file(request).name,
         }
@@ -122,6 +126,12 @@ def _specs(stack: Stack, request: Request) -> tuple[ModelSpec, ...]:
     if not request.models:
         return stack.models
     return tuple(stack.model(name) for name in request.models)
+
+
+def _served_in(stack: Stack, request: Request) -> Quantisation:
+    from empo.models.loading import served_in
+
+    return served_in(stack, request.quantisation)
 
 
 def _load(stack: Stack, request: Request) -> Engine:

@@ -19,11 +19,13 @@ class OfReplies:
 
     def __init__(self, work: Work) -> None:
         work.items, work.systems = collect.recorded_of(work.request)
+        self.left_out: str | None = None
         self.why = dict.fromkeys(OF_MODELS, NO_MODEL)
         self.facts: dict[str, Any] = {
             "stack": None,
             "prompt": None,
             "sampling": None,
+            "quantisation": None,
             "revisions": {},
             "data": [path.name for path in work.request.replies],
         }

@@ -170,6 +170,7 @@ def _run(work: Work, job: OfReplies | OfModels, stored: bool) -> dict[str, Any]:
             "resamples": RESAMPLES,
             "flips": FLIPS,
         },
+        "left_out": job.left_out,
         "levels": scorer,
         "metrics": list(request.metrics),
         "notes": NOTES,

@@ -186,6 +186,22 @@ class Likelihood:
         return next(iter(weights))
 
 
+def as_served(stack: Stack, quantisation: Quantisation | None = None) -> Likelihood:
+    """The models of `stack` where and as they would be served: on the GPU where there is one, in
+    nf4 there unless `quantisation` or the stack says otherwise.
+
+    Raises:
+        UsageError: an unknown quantisation.
+        StackError: as `Likelihood`.
+    """
+    import torch
+
+    from empo.models.loading import served_in
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Likelihood(stack, device, served_in(stack, quantisation))
+
+
 def _by_turn(nats: Sequence[float], owners: Sequence[int], count: int) -> list[TurnScore]:
     """Sums by listener turn, of which there are `count`."""
     sums, sizes = [0.0] * count, [0] * count
@@ -220,7 +236,7 @@ def _load_base(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where, revision = _location(source), source.revision
-    options: dict[str, Any] = {"dtype": torch.float32}
+    options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
     if quantisation not in (None, "none"):
         from empo.models.loading import quantisation_config
 

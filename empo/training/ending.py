@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from empo.errors import DataError, EmpoError, OutOfMemory
-from empo.training.folder import RunFolder
+from empo.training.folder import RunFolder, give_room
 from empo.training.status import FAILURES, Problem, RunStatus, write_status
 
 GO_ON = "Resume it to go on from its last whole checkpoint."
@@ -29,7 +29,7 @@ def failed(
     action: str = "",
     write: bool = True,
 ) -> RunStatus:
-    """As failed; where the disk is full nothing can be written, and a look finds the dead process.
+    """As failed; a disk that is full has the room that `keep_room` took.
 
     With `write` False (not the first of several processes) the folder is left alone.
     """
@@ -40,7 +40,8 @@ def failed(
     )  # fmt: skip
     if write:
         folder.stop_file.unlink(missing_ok=True)
-        with suppress(OSError):
+        give_room(folder)
+        with suppress(OSError):  # others took it at once: a look finds the dead process
             status = write_status(folder, status)
     return status
 

@@ -24,6 +24,8 @@ from empo.training.recipe import NAME, RunSpec, parse_spec
 
 # A run whose folder is being made, or thrown away: never listed.
 _HIDDEN = "."
+_ROOM = ".room"
+_ROOM_BYTES = 65_536
 _TRAIL = 400_000  # bytes at the end of log.txt that are looked at
 
 
@@ -168,6 +170,19 @@ def remove_folder(folder: RunFolder) -> None:
     shutil.rmtree(away, ignore_errors=True)
     folder.path.rename(away)
     shutil.rmtree(away, ignore_errors=True)
+
+
+def keep_room(folder: RunFolder) -> None:
+    """Take the disk space that saying why a run ended will need: a disk that is full has none."""
+    with (folder / _ROOM).open("wb") as file:
+        file.write(os.urandom(_ROOM_BYTES))  # a file of zeros may take no space
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def give_room(folder: RunFolder) -> None:
+    """Free what `keep_room` took."""
+    (folder / _ROOM).unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -181,6 +181,11 @@ RunSpec = Annotated[SftRecipe | DpoRecipe | KtoRecipe, Field(discriminator="kind
 KINDS: dict[str, type[Recipe]] = {"sft": SftRecipe, "dpo": DpoRecipe, "kto": KtoRecipe}
 
 
+def lean_dpo(spec: RunSpec) -> bool:
+    """Whether one process does `spec` by DPO over shared prompts (`train/preference.py`)."""
+    return spec.kind == "dpo" and spec.loss == "sigmoid" and spec.precompute
+
+
 R = TypeVar("R", bound=BaseModel)
 
 

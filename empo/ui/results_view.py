@@ -56,7 +56,12 @@ STYLE = """<style>
 #results .heat td button { font: inherit; color: var(--ink); background: transparent; border: 0;
   width: 100%; padding: 4px 12px; text-align: right; cursor: pointer; }
 #results .heat td button:hover { outline: 2px solid var(--ink-soft); outline-offset: -2px; }
-#results progress { width: min(420px, 100%); height: 10px; accent-color: #2f8f5b; }
+#results progress { width: min(420px, 100%); height: 10px; appearance: none; border: 0;
+  background: var(--line); border-radius: 5px; overflow: hidden; }
+#results progress::-webkit-progress-bar { background: var(--line); }
+#results progress::-webkit-progress-value { background: #2f8f5b; }
+#results progress::-moz-progress-bar { background: #2f8f5b; }
+#results textarea::placeholder { color: var(--muted); opacity: 1; }
 #results .said { border-left: 4px solid var(--edge); padding: 2px 0 2px 12px; margin: 12px 0;
   overflow-wrap: anywhere; }
 #results .said p { margin: 2px 0; }
@@ -124,7 +129,8 @@ def status(turn: Turn, owner: bool) -> str:
         said = waits(turn)
         buttons = _button("stop", name, "Take it out of the line")
     elif found.state in ACTIVE:
-        said = f"{found.phase or 'starting'} · {share:.0%} of this part"
+        said = found.phase or "starting"
+        said += f" · {share:.0%} of this part" if share else ""
         if found.state == "stopping":
             said += " · it stops after the batch it is at"
         buttons = _button("stop", name, "Stop at once" if found.state == "stopping" else "Stop")

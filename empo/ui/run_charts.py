@@ -165,7 +165,8 @@ def _grid(values: Sequence[float], last: float, at: Callable[[Point], Point], wi
     parts = []
     for value in values:
         x, y = at((0, value))
-        said = f"{value:.3g}".replace("-", "−")
+        near_zero = abs(value) < 1e-3 * (max(values) - min(values))  # 0, but for rounding
+        said = "0" if near_zero else f"{value:.3g}".replace("-", "−")
         parts.append(
             f'<path d="M{x:.1f} {y:.1f}h{wide}" stroke="var(--line, #e6ddd0)"/>'
             f'<text x="{x - 7:.1f}" y="{y + 4:.1f}" text-anchor="end" font-size="13" '

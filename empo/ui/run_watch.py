@@ -28,7 +28,8 @@ class RunWatch:
         self._found: tuple[RunStatus, ...] = ()
         self._looking = threading.Lock()
         self._wake = threading.Event()
-        self._started = False
+        self._started = self._stopped = False
+        self._warned = ""
 
     def ask(self, heard: Heard) -> None:
         """Call `heard` with all runs after every look, in the order in which it was asked for."""
@@ -44,6 +45,11 @@ class RunWatch:
         """Look at once: something has just been started or stopped."""
         self._wake.set()
 
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped = True
+        self._wake.set()
+
     def look(self) -> None:
         """One look; a listener that fails does not keep the others from hearing."""
         with self._looking:
@@ -51,7 +57,7 @@ class RunWatch:
                 evaluations = [s for s in standing() if s.kind == EVALUATE]
                 self._found = (*runs.runs(), *evaluations)
             except (EmpoError, OSError) as error:
-                logging.getLogger(__name__).warning("the runs cannot be read: %s", error)
+                self._warn(f"the runs cannot be read: {error}")
                 return
             for heard in self._asked:
                 try:
@@ -59,13 +65,19 @@ class RunWatch:
                 except Exception:
                     logging.getLogger(__name__).exception("a look at the runs failed")
 
+    def _warn(self, text: str) -> None:
+        """Once, not every two seconds."""
+        if text != self._warned:
+            self._warned = text
+            logging.getLogger(__name__).warning(text)
+
     @property
     def at_work(self) -> RunStatus | None:
         """The run that a process of this machine works on, as of the last look."""
         return at_work(self._found)
 
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             self.look()
             self._wake.wait(self._pause)
             self._wake.clear()
