@@ -70,17 +70,17 @@ def test_what_comes_from_elsewhere_is_shown_and_what_is_the_same_costs_nothing(
     opened = events.open(asked(), "", (), "dpo", "nano", "new")
     assert opened[tab.timer].active is True and "No run yet" in opened[tab.list]["list"]
     stamp = opened[tab.stamp]
-    assert events.tick(asked(), "", (), stamp) == {}
+    assert events.tick(asked(), "", (), stamp) == gr.skip()
     made("elsewhere", "stopped")  # as the command line or another tab does
     seen = events.tick(asked(), "", (), stamp)
     assert 'data-name="elsewhere"' in seen[tab.list]["list"]
     stamp = seen[tab.stamp]
-    assert events.tick(asked(), "", (), stamp) == {}
+    assert events.tick(asked(), "", (), stamp) == gr.skip()
     made("begun", "running", process=Identity.mine())
     seen = events.tick(asked(), "", (), stamp)
     assert seen[tab.picked] == "begun" and "<h2>begun" in seen[tab.view]["head"]
     stamp = seen[tab.stamp]
-    assert events.tick(asked(), "begun", (), stamp) == {}
+    assert events.tick(asked(), "begun", (), stamp) == gr.skip()
     append_line(run_folder("begun") / "metrics.jsonl", {"step": 5, "loss": 0.5})
     seen = events.tick(asked(), "begun", (), stamp)
     assert tab.picked not in seen and seen[tab.view]["curves"]  # what is open stays open

@@ -170,7 +170,7 @@ class TrainerEvents:
         open_ = picked or _busy(statuses)
         others = tuple(name for name in _others(beside, names) if name != open_)
         if stamp == self._stamp(statuses, open_ if open_ in names else "", others):
-            return {}
+            return gr.skip()
         found = self.show(request, open_, beside)
         if picked:
             del found[self.tab.picked], found[self.tab.beside]
@@ -284,7 +284,7 @@ class TrainerEvents:
         try:
             return dict(self.tab.form.filled(first_form(kind, model)))
         except EmpoError:
-            return {}
+            return gr.skip()
 
     def weigh(self, request: gr.Request, *values: Any) -> str:
         """Memory and time of what is asked for, and for visitors where to run it."""
