@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from empo import job_watch, jobs
 from empo.budget import Budget, predict
 from empo.errors import UsageError
-from empo.job_offer import Offer
+from empo.jobs import launch as jobs
+from empo.jobs import watch as job_watch
+from empo.jobs.offer import Offer
 from empo.training import queue
 from empo.training.elsewhere import Job, is_elsewhere, read_job
 from empo.training.folder import read_json, run_folder, run_folders
@@ -65,7 +66,7 @@ def start_job(spec: RunSpec, offer: Offer, accepted: float, background: bool = F
     """A new run of `spec` on HF Jobs, on the machine of `offer`; `accepted` in dollars, at most.
 
     Raises:
-        UsageError: as `start`, or the price was not accepted. Else as `empo.jobs.start`.
+        UsageError: as `start`, or the price was not accepted. Else as `empo.jobs.launch.start`.
     """
     _own_name(spec)
     return run(jobs.start(spec, offer, accepted, background).name)
@@ -147,7 +148,7 @@ def resume(name: str) -> RunStatus:
 def resume_job(name: str, offer: Offer, accepted: float, background: bool = False) -> RunStatus:
     """Go on with a run on HF Jobs in a new job, from the last checkpoint that was sent.
 
-    Raises: as `empo.jobs.resume`.
+    Raises: as `empo.jobs.launch.resume`.
     """
     folder = run_folder(name)
     jobs.resume(folder, offer, accepted, background)

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from empo import job_watch, jobs, runs
+from empo import runs
 from empo.cli import main
-from empo.job_offer import offer
+from empo.jobs import launch as jobs
+from empo.jobs import watch as job_watch
+from empo.jobs.offer import offer
 from empo.models.catalogue import run_models
 from empo.settings import settings
 from empo.training.elsewhere import read_job

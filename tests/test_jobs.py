@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 
-from empo import cargo, job_watch, jobs, runs
-from empo.cargo import RUN, STOP, check, dependencies
+from empo import runs
 from empo.cli import main
 from empo.errors import EmpoError, FetchError, NotAllowed, OutOfMemory, UsageError
 from empo.estimate import estimate
 from empo.hub.hardware import TABLE
 from empo.hub.jobs import Seen
 from empo.hub.run_repo import RunRepo
-from empo.job_offer import Offer, cheapest, hub_jobs, offer, time_limit
-from empo.job_status import status_of
+from empo.jobs import cargo
+from empo.jobs import launch as jobs
+from empo.jobs import watch as job_watch
+from empo.jobs.cargo import RUN, STOP, check, dependencies
+from empo.jobs.offer import Offer, cheapest, hub_jobs, offer, time_limit
+from empo.jobs.state import status_of
 from empo.settings import settings
 from empo.training import queue
 from empo.training.checkpoints import seal

@@ -16,7 +16,9 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from empo import job_watch, jobs, runs
+from empo import runs
+from empo.jobs import launch as jobs
+from empo.jobs import watch as job_watch
 from empo.settings import Settings, settings
 from empo.training import queue
 from empo.training.elsewhere import read_job

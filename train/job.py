@@ -24,10 +24,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from empo.cargo import HOME, RUN, STOP
 from empo.errors import EmpoError
 from empo.hub.jobs import HubJobs
 from empo.hub.run_repo import RunRepo
+from empo.jobs.cargo import HOME, RUN, STOP
 from empo.settings import child_environment, settings
 from empo.training.checkpoints import MANIFEST, checkpoints
 from empo.training.folder import RunFolder

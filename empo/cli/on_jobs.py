@@ -7,7 +7,7 @@ import sys
 
 from empo.cli.terminal import ask
 from empo.errors import UsageError
-from empo.job_offer import USUAL_LIMIT, Offer, offer
+from empo.jobs.offer import USUAL_LIMIT, Offer, offer
 from empo.training.recipe import RunSpec
 
 _OPTIONS = ("flavor", "timeout", "namespace", "accept")
@@ -40,7 +40,7 @@ def refuse(args: argparse.Namespace) -> None:
 def accepted(spec: RunSpec, args: argparse.Namespace) -> Offer | None:
     """The offer, once its price is accepted; None where the person says no.
 
-    Raises: as `empo.job_offer.offer`, and UsageError where nobody can be asked.
+    Raises: as `empo.jobs.offer.offer`, and UsageError where nobody can be asked.
     """
     found = offer(spec, args.flavor, args.timeout or USUAL_LIMIT, args.namespace, args.force)
     print(found.said, file=sys.stderr)

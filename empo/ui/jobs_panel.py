@@ -15,7 +15,7 @@ from gradio.components import Component
 from empo import runs
 from empo.errors import EmpoError, UsageError
 from empo.hub.hardware import TABLE
-from empo.job_offer import USUAL_LIMIT, Offer, offer
+from empo.jobs.offer import USUAL_LIMIT, Offer, offer
 from empo.training.recipe import RunSpec
 from empo.training.status import RESUMABLE
 from empo.ui.owner import is_owner, require_owner

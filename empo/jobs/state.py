@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from empo.hub.jobs import Seen
-from empo.job_offer import length
+from empo.jobs.offer import length
 from empo.training.elsewhere import Job
 from empo.training.status import Problem, RunStatus
 

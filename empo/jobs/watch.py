@@ -15,15 +15,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from empo.cargo import RUN
 from empo.errors import EmpoError
 from empo.hub.answers import Gone
 from empo.hub.jobs import HubJobs, Seen
 from empo.hub.run_repo import RunRepo
-from empo.job_log import JobLog
-from empo.job_offer import hub_jobs
-from empo.job_status import status_of
-from empo.jobs import REMOTE, adopt, being_sent, lost
+from empo.jobs.cargo import RUN
+from empo.jobs.launch import REMOTE, adopt, being_sent, lost
+from empo.jobs.log import JobLog
+from empo.jobs.offer import hub_jobs
+from empo.jobs.state import status_of
 from empo.training.elsewhere import LOCK, SENDING, Job, change_job, read_job
 from empo.training.folder import RunFolder, read_json, run_folders
 from empo.training.process import take

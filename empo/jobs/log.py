@@ -14,7 +14,7 @@ from contextlib import suppress
 from empo.errors import EmpoError
 from empo.hub.answers import Gone
 from empo.hub.jobs import HubJobs
-from empo.job_offer import hub_jobs
+from empo.jobs.offer import hub_jobs
 from empo.training.elsewhere import Job
 from empo.training.folder import RunFolder
 

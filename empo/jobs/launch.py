@@ -1,7 +1,7 @@
 """Runs on HF Jobs: sent, started, asked to stop, taken up again, forgotten.
 
 The folder is the same as of a run here; beside it lies `job.json`. Its files go through a private
-repository of whoever pays, made for this one run. `job_watch.py` brings back what comes of it.
+repository of whoever pays, made for this one run. `watch.py` brings back what comes of it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from empo.cargo import BOOT, PROJECT, RUN, STOP, cargo, check, dependencies, pack
 from empo.errors import EmpoError, UsageError
 from empo.hub.answers import Unseen
 from empo.hub.jobs import HubJobs, Seen
 from empo.hub.run_repo import RunRepo
-from empo.job_offer import Offer, hub_jobs
+from empo.jobs.cargo import BOOT, PROJECT, RUN, STOP, cargo, check, dependencies, pack
+from empo.jobs.offer import Offer, hub_jobs
 from empo.training import queue
 from empo.training.elsewhere import SENDING, Job, change_job, read_job, write_job
 from empo.training.folder import RunFolder
