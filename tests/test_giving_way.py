@@ -326,6 +326,8 @@ def test_a_run_elsewhere_moves_nothing() -> None:
     made("on-the-hub", "queued")
     folder = run_folder("on-the-hub")
     assert at_work([replace(read_status(folder), state="running", process=None)]) is None
+    there = replace(read_status(folder), state="running", process=Identity.mine())
+    assert at_work([there]) and at_work([replace(there, where="HF Jobs")]) is None
     machine.place.holder.engine.close()
 
 

@@ -87,6 +87,8 @@ def at_work(found: Sequence[RunStatus]) -> RunStatus | None:
     """The run whose process is here: also one that has just ended and still holds its memory."""
     for status in found:
         process = None if status.where else status.process  # a job's is at most what sends it
-        if process is not None and (status.state in ACTIVE or process.alive()):
+        if process is None or status.where:  # nobody's, or done on another machine
+            continue
+        if status.state in ACTIVE or process.alive():
             return status
     return None
