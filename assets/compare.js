@@ -5,8 +5,10 @@ const KEEP = "empo.compare";
 const root = element.querySelector(".stage");
 const spoken = element.querySelector(".spoken");
 let shown = {};
+let whole = {}; // what is shown, whole: an update may bring the pickers' models alone
 let cards = new Map(); // exchange id → its nodes
 let restored = false;
+let asking = false; // until Gradio would take the next question: a moment longer than a turn runs
 
 function make(tag, name, text) {
   const node = document.createElement(tag);
@@ -139,7 +141,7 @@ function newDial(v, at) {
     dial.waits = 0;
     if (wanted[at] !== dialName(slide.value)) choose(at, dialName(slide.value));
   };
-  slide.addEventListener("input", () => tellDial(headed[at], props.value));
+  slide.addEventListener("input", () => tellDial(headed[at], whole));
   // Arrow keys change it step by step: one question when they rest, or when the slider is left.
   slide.addEventListener("change", () => {
     clearTimeout(dial.waits);
@@ -169,7 +171,7 @@ function tellDial(nodes, v) {
 // Sent by the checkbox behind *More* (empo/ui/sweep_panel.py).
 window.addEventListener("empo-beyond", (event) => {
   beyond = event.detail;
-  if (props.value && props.value.heads) drawHeads(props.value);
+  if (whole.heads) drawHeads(whole);
 });
 
 // ---- the turns
@@ -336,7 +338,7 @@ function edit(card, turn) {
   const done = () => {
     area.replaceWith(card.text);
     card.key = "";
-    drawTools(card, turn, props.value);
+    drawTools(card, turn, whole);
   };
   const send = () => {
     const text = area.value.trim();
@@ -360,10 +362,18 @@ function edit(card, turn) {
 
 // ---- what stays in this browser tab: shown texts survive a reload, and end with the tab
 
+// The query without what other tabs write into it.
+function address() {
+  const query = new URLSearchParams(location.search);
+  query.delete("tab");
+  query.delete("run");
+  return query.toString();
+}
+
 function keep(v) {
   try {
     if (v.keep && v.keep.exchanges.length) {
-      const kept = { conversation: v.keep, columns: v.columns, query: location.search };
+      const kept = { conversation: v.keep, columns: v.columns, query: address() };
       sessionStorage.setItem(KEEP, JSON.stringify(kept));
     } else if (restored && !v.example) {
       sessionStorage.removeItem(KEEP);
@@ -384,14 +394,16 @@ function restore() {
     /* as above */
   }
   const query = Object.fromEntries(new URLSearchParams(location.search));
-  const back = kept && kept.query === location.search;
+  const back = kept && kept.query === address();
   if (Object.keys(query).length) trigger("opened", { query, fresh: !back });
   if (back) trigger("move", { kind: "restore", ...kept });
 }
 
 function draw() {
-  const v = props.value;
-  if (!v || !v.turns) return;
+  whole = props.value?.turns ? props.value : { ...whole, ...props.value };
+  if (!whole.turns) return;
+  asking ||= whole.running;
+  const v = { ...whole, running: asking };
   const last = v.turns.length ? v.turns[v.turns.length - 1].id : 0;
   element.querySelector(".example").hidden = !v.example;
   element.querySelector(".empty").hidden = v.turns.length > 0;
@@ -417,6 +429,11 @@ why.addEventListener("click", () => {
   why.textContent = on ? "Hide why" : "Show why";
 });
 
+// Sent when Gradio is done with a question (empo/ui/compare_events.py).
+window.addEventListener("empo-idle", () => {
+  asking = false;
+  draw();
+});
 watch("value", draw);
 draw();
 restore();

@@ -3,8 +3,17 @@
 // Runs inside gr.HTML, which provides: element, trigger, props, watch.
 const drawn = {};
 
+// The open run stands in the address, so that a refreshed page, or a copied link, opens it again.
+function remember(name) {
+  const query = new URLSearchParams(location.search);
+  if (query.get("tab") !== "train" || query.get("run") === name) return;
+  query.set("run", name);
+  history.replaceState(history.state, "", `?${query}`);
+}
+
 function draw() {
   const value = props.value || {};
+  if (value.open) remember(value.open);
   for (const node of element.querySelectorAll("[data-part]")) {
     const part = node.dataset.part;
     const html = value[part] || "";

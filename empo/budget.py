@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from empo.models.footprint import NF4_BYTES, shapes
 from empo.models.inventory import local_folder
 from empo.models.stacks import Source
 from empo.training.folder import read_json, run_folder
-from empo.training.memory import Load, Shape, peak
-from empo.training.recipe import RunSpec
+from empo.training.memory import Form, Load, Shape, labelled, longest, peak
+from empo.training.recipe import RunSpec, lean_dpo
 
-_LABELLED = 0.35  # of a training row's tokens, about
-_USUAL = 256  # tokens of the longest rows of EmpatheticDialogues, about
+_ED_ROWS = 19_400  # training dialogues of EmpatheticDialogues, about
+_STARTER_ROWS = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,15 @@ class Budget:
             )
 
 
-def predict(spec: RunSpec, free: int | None = None, gpu: bool | None = None) -> Budget:
-    """The budget of `spec` on this machine (`free` bytes and `gpu` for another one)."""
+def predict(
+    spec: RunSpec, free: int | None = None, gpu: bool | None = None, released: int = 0
+) -> Budget:
+    """The budget of `spec` on this machine (`free` bytes and `gpu` for another one).
+
+    `released`: bytes that the chat will have given back by the time the run takes them.
+    """
     gpu = has_gpu() if gpu is None else gpu
-    left = free if free is not None else _free(gpu)
+    left = (free if free is not None else free_memory(gpu)) + (released if gpu else 0)
     needed = _needed(spec, gpu)
     if needed is None or needed <= left:
         return Budget(needed, left)
@@ -109,8 +115,8 @@ def _shape(
         width=config["hidden_size"],
         inner=config["intermediate_size"],
         layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
         vocabulary=config["vocab_size"],
+        inside=_inside(spec, linear, config["num_hidden_layers"]),
     )
 
 
@@ -128,14 +134,32 @@ def _trained(spec: RunSpec, linear: dict[str, tuple[int, ...]], config: dict[str
     if spec.lora is None:
         folder = _start(str(spec.start))
         return sum(math.prod(s) for s in shapes(folder).values()) if folder else 0
-    rank, targets = spec.lora.rank, spec.lora.targets
-    wanted = {
+    wanted = _targets(spec.lora.targets, linear)
+    tables = len(spec.lora.full) * config["vocab_size"] * config["hidden_size"]
+    return spec.lora.rank * sum(a + b for a, b in wanted.values()) + tables
+
+
+def _targets(
+    targets: str | Sequence[str], linear: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """The linear layers that an adapter sits on."""
+    return {
         name: shape
         for name, shape in linear.items()
         if targets == "all-linear" or name.split(".")[-2] in targets
     }
-    tables = len(spec.lora.full) * config["vocab_size"] * config["hidden_size"]
-    return rank * sum(a + b for a, b in wanted.values()) + tables
+
+
+def _inside(spec: RunSpec, linear: dict[str, tuple[int, ...]], layers: int) -> int:
+    """The ranks of the adapters of one layer, added up."""
+    if spec.lora is not None:
+        rank, count = spec.lora.rank, len(_targets(spec.lora.targets, linear))
+    else:
+        folder = _start(str(spec.start))
+        config = (read_json(folder / "adapter_config.json") if folder else None) or {}
+        rank, targets = int(config.get("r", 0)), config.get("target_modules") or "all-linear"
+        count = len(_targets(targets, linear))
+    return round(rank * count / layers)
 
 
 def _start(start: str) -> Path | None:
@@ -145,16 +169,24 @@ def _start(start: str) -> Path | None:
 
 
 def _load(spec: RunSpec, gpu: bool) -> Load:
-    length = min(spec.optimiser.max_length, _USUAL)
-    rows = spec.optimiser.batch
-    preference = spec.kind in ("dpo", "kto")
+    """A step over the longest rows, which training begins with."""
+    lean = lean_dpo(spec)
+    form: Form = "dialogue" if spec.kind == "sft" else "pair" if lean else "reply"
+    batch = spec.optimiser.batch
+    every = _STARTER_ROWS if spec.data == "starter" else _ED_ROWS
+    count = every * getattr(spec, "draws", 1)
+    count = min(count, spec.limit or count)
+    length = longest(form, count, spec.optimiser.max_length, spec.length_percentile)
+    # TRL's own trainer runs both replies of a pair as rows of their own.
+    rows = batch * (2 if spec.kind == "dpo" and not lean else 1)
     return Load(
-        rows=rows * (2 if spec.kind == "kto" else 1),
+        rows=rows,
         length=length,
-        labelled=round(rows * length * _LABELLED),
-        bytes_each=2 if gpu else 4,
+        labelled=labelled(form, rows, length),
+        gpu=gpu,
         checkpointing=spec.gradient_checkpointing,
-        reference=preference and spec.start is not None,
+        reference=spec.kind == "dpo" and spec.start is not None and not spec.precompute,
+        tiled=spec.kind == "kto" or (spec.kind == "dpo" and not lean),
     )
 
 
@@ -168,9 +200,10 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _free(gpu: bool) -> int:
+def free_memory(gpu: bool) -> int:
+    """Bytes of the GPU's memory, or of the main memory, that can be taken now."""
     if not gpu:
         return psutil.virtual_memory().available
-    from empo.models.loading import free_memory
+    from empo.models import loading
 
-    return free_memory(gpu)
+    return loading.free_memory(gpu)

@@ -10,6 +10,7 @@ from functools import cache
 
 from empo.budget import base_weights, has_gpu
 from empo.errors import EmpoError
+from empo.training.elsewhere import is_elsewhere
 from empo.training.folder import run_folders
 from empo.training.recipe import RunSpec
 
@@ -66,6 +67,8 @@ def _pace(spec: RunSpec) -> tuple[float, str] | None:
     """Seconds a step of the newest run of the same kind on the same base, by samples a step."""
     found = []
     for folder in run_folders():
+        if is_elsewhere(folder):  # another machine has another pace
+            continue
         try:
             other = folder.spec()
         except EmpoError:

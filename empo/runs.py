@@ -1,7 +1,8 @@
 """Training runs: start, watch, stop, resume, delete, as the page and the command line do it.
 
 Everything is read from the runs' folders (EMPO_HOME/runs), anew each time: nothing is kept in
-memory, so that an app that comes back, or a second one, sees the same runs.
+memory, so that an app that comes back, or a second one, sees the same runs. A run on HF Jobs has
+the same folder, which a thread of whoever looks keeps up to date.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import Any
 
 from empo.budget import Budget, predict
 from empo.errors import UsageError
+from empo.jobs import launch as jobs
+from empo.jobs import watch as job_watch
+from empo.jobs.offer import Offer
 from empo.training import queue
+from empo.training.elsewhere import Job, is_elsewhere, read_job
 from empo.training.folder import read_json, run_folder, run_folders
 from empo.training.recipe import RunSpec, load_spec, parse_spec
 from empo.training.signs import signs
@@ -27,7 +32,7 @@ class Run:
     """A run as its folder says: what was asked for, how far it is, what came of it.
 
     `result`: did it help (None until it has finished); `trouble`: signs of trouble so far, in
-    sentences.
+    sentences; `job`: where it is done, if not here.
     """
 
     name: str
@@ -35,10 +40,13 @@ class Run:
     status: RunStatus
     result: dict[str, Any] | None
     trouble: tuple[str, ...] = ()
+    job: Job | None = None
 
 
-def start(spec: RunSpec, force: bool = False) -> Run:
+def start(spec: RunSpec, force: bool = False, released: int = 0) -> Run:
     """A new run of `spec`: started, or put in line. Its name may have got a number.
+
+    `released`: bytes of the GPU that the chat gives back for it.
 
     Raises:
         UsageError: the name is that of a model of the stacks.
@@ -46,23 +54,45 @@ def start(spec: RunSpec, force: bool = False) -> Run:
         Busy: three are waiting already.
         DataError: its folder cannot be written.
     """
-    if spec.name in RESERVED:
-        raise UsageError(f"A run cannot be called {spec.name}: models are. Give another name.")
-    budget = predict(spec)
+    _own_name(spec)
+    budget = predict(spec, released=released)
     if not force:
         budget.check()
     folder = queue.enqueue(spec, memory={"predicted": budget.needed, "free": budget.free})
     return run(folder.name)
 
 
-def budget(spec: RunSpec) -> Budget:
-    """The memory that `spec` is predicted to take, what is free, and the cheapest fix."""
-    return predict(spec)
+def start_job(spec: RunSpec, offer: Offer, accepted: float, background: bool = False) -> Run:
+    """A new run of `spec` on HF Jobs, on the machine of `offer`; `accepted` in dollars, at most.
+
+    Raises:
+        UsageError: as `start`, or the price was not accepted. Else as `empo.jobs.launch.start`.
+    """
+    _own_name(spec)
+    return run(jobs.start(spec, offer, accepted, background).name)
 
 
-def runs() -> list[RunStatus]:
-    """All runs, the newest first; a look also moves the line on."""
+def _own_name(spec: RunSpec) -> None:
+    if spec.name in RESERVED:
+        raise UsageError(f"A run cannot be called {spec.name}: models are. Give another name.")
+
+
+def budget(spec: RunSpec, released: int = 0) -> Budget:
+    """The memory that `spec` is predicted to take, what is free, and the cheapest fix.
+
+    `released`: as in `start`.
+    """
+    return predict(spec, released=released)
+
+
+def runs(follow: bool = True) -> list[RunStatus]:
+    """All runs, the newest first; a look also moves the line on.
+
+    Jobs on the Hub are followed in the background from here on; without `follow` they are looked
+    at once, before this returns.
+    """
     queue.advance()
+    (job_watch.look if follow else job_watch.look_once)()
     found = [read_status(folder) for folder in run_folders()]
     return sorted(found, key=lambda status: status.created, reverse=True)
 
@@ -77,7 +107,7 @@ def run(name: str) -> Run:
     spec = folder.spec()
     trouble = signs(folder.rows("metrics.jsonl"), folder.rows("samples.jsonl"), spec.kind)
     result = read_json(folder / "result.json")
-    return Run(name, spec, read_status(folder), result, tuple(trouble))
+    return Run(name, spec, read_status(folder), result, tuple(trouble), read_job(folder))
 
 
 def stop(name: str, now: bool = False) -> RunStatus:
@@ -89,6 +119,9 @@ def stop(name: str, now: bool = False) -> RunStatus:
         UsageError: there is no such run, or nothing to stop.
     """
     folder = run_folder(name)
+    if is_elsewhere(folder):
+        jobs.stop(folder, now)
+        return read_status(folder)
     queue.ask_to_stop(folder)
     if now:
         queue.end_now(folder)
@@ -103,17 +136,41 @@ def resume(name: str) -> RunStatus:
         Busy: three are waiting already.
     """
     folder = run_folder(name)
+    if is_elsewhere(folder):
+        raise UsageError(
+            f"The run {name} is done on HF Jobs, and a new job costs anew: accept its price "
+            "(step 3 of the Train tab, or python -m empo runs resume … --accept)."
+        )
     queue.requeue(folder)
     return read_status(folder)
 
 
-def delete(name: str) -> None:
-    """Throw the run away, its adapter with it.
+def resume_job(name: str, offer: Offer, accepted: float, background: bool = False) -> RunStatus:
+    """Go on with a run on HF Jobs in a new job, from the last checkpoint that was sent.
+
+    Raises: as `empo.jobs.launch.resume`.
+    """
+    folder = run_folder(name)
+    jobs.resume(folder, offer, accepted, background)
+    return read_status(folder)
+
+
+def on_hub(name: str) -> bool:
+    """Whether the run is done on HF Jobs. Raises UsageError where there is none."""
+    return is_elsewhere(run_folder(name))
+
+
+def delete(name: str) -> str:
+    """Throw the run away, its adapter with it; what is left of it elsewhere, or nothing.
 
     Raises:
         UsageError: there is no such run, or it is running.
     """
-    queue.delete(run_folder(name))
+    folder = run_folder(name)
+    if is_elsewhere(folder):
+        return jobs.delete(folder)
+    queue.delete(folder)
+    return ""
 
 
 def metrics(name: str, since: int = 0) -> list[dict[str, Any]]:
@@ -132,6 +189,17 @@ def samples(name: str) -> list[dict[str, Any]]:
         UsageError: there is no such run.
     """
     return run_folder(name).rows("samples.jsonl")
+
+
+def written(name: str) -> tuple[int, ...]:
+    """Sizes in bytes of what the run has written so far: another look finds the same, or more.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    folder = run_folder(name)
+    files = ("metrics.jsonl", "samples.jsonl", "log.txt", "result.json")
+    return tuple(p.stat().st_size if (p := folder / f).is_file() else 0 for f in files)
 
 
 def log_tail(name: str, lines: int = 40) -> str:

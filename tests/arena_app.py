@@ -15,7 +15,6 @@ from pathlib import Path
 
 import gradio as gr
 from sqlalchemy import func, select
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -28,11 +27,8 @@ from empo.settings import settings
 from empo.types import Turn
 from empo.ui.arena import ArenaHandlers
 from empo.ui.arena_tab import ArenaTab
-from empo.ui.door import Door
-from empo.ui.files import routes
-from empo.ui.headers import Guard
+from empo.ui.launch import launch
 from empo.ui.owner import Gate
-from empo.ui.theme import head, theme
 from tests.arena_kit import HASHES, QUICK, SLOW, Paced, canary_stack, services
 
 
@@ -84,27 +80,13 @@ def main() -> None:
         with store.database.read() as connection:
             return PlainTextResponse(str(connection.scalar(asked)))
 
-    gate = Gate(settings(), "127.0.0.1", args.port, key=b"k" * 32)
-    page.queue(max_size=64, api_open=False, default_concurrency_limit=None).launch(
-        server_name="127.0.0.1",
-        server_port=args.port,
-        theme=theme(),
-        head=head(),
-        prevent_thread_lock=True,
-        quiet=True,
-        share=False,
-        ssr_mode=False,
-        pwa=False,
-        run_history=False,
-        app_kwargs={
-            "middleware": [Middleware(Guard), Middleware(Door, gate=gate)],
-            "routes": [
-                *routes(),
-                Route("/canary/running", running),
-                Route("/canary/votes", votes),
-                Route("/canary/battle", battle),
-            ],
-        },
+    canaries = (running, votes, battle)
+    launch(
+        page.queue(max_size=64, api_open=False, default_concurrency_limit=None),
+        Gate(settings(), "127.0.0.1", args.port, key=b"k" * 32),
+        "127.0.0.1",
+        args.port,
+        more_routes=[Route(f"/canary/{told.__name__}", told) for told in canaries],
     )
     print("ready", flush=True)
     page.block_thread()

@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "tests" / "screenshots"
 LAUNCH = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+PATIENCE = 120_000  # milliseconds; the machine may be slow, and busy with other things
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -53,7 +54,7 @@ class Watched:
         self.trouble: list[str] = []
         self.context = browser.new_context(**context)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
         self.page.on("dialog", self._dialog)
         self.page.on("request", self._request)
@@ -96,6 +97,18 @@ class Watched:
 
     def text(self, selector: str) -> str:
         return self.page.inner_text(selector)
+
+    def serious(self, context: str | None = None) -> list[str]:
+        """What axe finds seriously wrong, in the part `context` or everywhere."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page, context=context).response["violations"]
+        return [
+            f"{v['id']} ({v['impact']}): {node['target']} {node['failureSummary']}"
+            for v in found
+            if v["impact"] in ("serious", "critical")
+            for node in v["nodes"]
+        ]
 
     def shot(self, name: str, full: bool = True) -> None:
         SHOTS.mkdir(exist_ok=True)

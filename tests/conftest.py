@@ -7,6 +7,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from empo.settings import settings
+from tests.browser import LAUNCH, Watched, app
 
 # Read before the person's own settings are taken away from the tests.
 POSTGRES = os.environ.get("EMPO_TEST_DATABASE_URL", "")
@@ -78,6 +80,51 @@ def chromium() -> str:
             return path
     missing("needs Chromium: apt-get install chromium", "EMPO_REQUIRE_BROWSER")
     raise AssertionError("missing() always raises")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def watch(browser: Any) -> Iterator[Callable[..., Watched]]:
+    """`watch(address, query, **context)`: a page that must be untroubled when the test ends."""
+    pages: list[Watched] = []
+
+    def opened(*place: str, kind: type[Watched] = Watched, **context: Any) -> Watched:
+        pages.append(kind(browser, *place, **context))
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app on the engine without weights."""
+    with app("--engine", "echo", log=tmp_path_factory.mktemp("app") / "log.txt") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """As `echo`, with replies that take long enough to be stopped on any machine."""
+    with app("--engine", "slow-echo", log=tmp_path_factory.mktemp("app") / "log.txt") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app on the embedded models."""
+    with app("--stack", "nano", log=tmp_path_factory.mktemp("app") / "log.txt") as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,12 +11,10 @@ import argparse
 from pathlib import Path
 
 import gradio as gr
-from starlette.middleware import Middleware
 
 from empo.errors import EmpoError
 from empo.settings import settings
-from empo.ui.door import Door
-from empo.ui.headers import Guard
+from empo.ui.launch import launch
 from empo.ui.owner import Gate, require_owner, visitor
 from empo.ui.sign_in import sign_in
 
@@ -46,20 +44,6 @@ def build(marks: Path) -> gr.Blocks:
         gr.Button("who").click(who, None, out, api_name="who")
         sign_in(settings())
     return page.queue(api_open=True)
-
-
-def launch(page: gr.Blocks, gate: Gate, host: str, port: int) -> None:
-    """Serve `page` in a thread of its own, behind the door."""
-    page.launch(
-        server_name=host,
-        server_port=port,
-        prevent_thread_lock=True,
-        quiet=True,
-        share=False,
-        ssr_mode=False,
-        pwa=False,
-        app_kwargs={"middleware": [Middleware(Guard), Middleware(Door, gate=gate)]},
-    )
 
 
 def main() -> None:

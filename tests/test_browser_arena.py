@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,11 @@ import pytest
 
 from empo.arena.store import Store
 from tests.arena_kit import HASHES, QUICK, SLOW
-from tests.browser import LAUNCH, PHONE, ROOT, Watched, app, free_port
+from tests.browser import PATIENCE, PHONE, ROOT, Watched, app, free_port
 
 pytestmark = pytest.mark.browser
 CANARIES = (*HASHES, *HASHES.values(), "canary", "Label ")
-PATIENCE = 90_000  # ms; machines are slow and shared
 EVIL = "<img src=x onerror=window.hurt=1><script>window.hurt=1</script> ${window.hurt=1} My dog"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nano(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[str]:
+def votes(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[str]:
+    """The address of the app on the embedded models, whose votes lie in `home`."""
     log = tmp_path_factory.mktemp("app") / "log.txt"
     with app("--stack", "nano", log=log, EMPO_HOME=str(home)) as found:
         yield found
@@ -80,7 +71,6 @@ class Voter(Watched):
         super().__init__(browser, address, "?tab=arena", **context)
 
     def open(self, query: str = "") -> None:
-        self.page.set_default_timeout(PATIENCE)
         self.page.goto(self.address + query)
         # The style is there, and the server has said what kinds of battles there are.
         self.page.wait_for_selector("#arena[data-phase] .mode")
@@ -110,23 +100,15 @@ class Voter(Watched):
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Voter]]:
-    pages: list[Voter] = []
-
-    def opened(address: str, **context: Any) -> Voter:
-        pages.append(Voter(browser, address, **context))
-        return pages[-1]
-
-    yield opened
-    for page in pages:
-        page.close()
+def visit(watch: Callable[..., Watched]) -> Callable[..., Watched]:
+    return partial(watch, kind=Voter)
 
 
 def test_two_people_vote_on_live_and_recorded_battles(
-    nano: str, home: Path, visit: Callable[..., Voter]
+    votes: str, home: Path, visit: Callable[..., Voter]
 ) -> None:
-    first = visit(nano, viewport={"width": 1280, "height": 900})
-    second = visit(nano, **PHONE, device_scale_factor=2, color_scheme="dark")
+    first = visit(votes, viewport={"width": 1280, "height": 900})
+    second = visit(votes, **PHONE, device_scale_factor=2, color_scheme="dark")
     assert "sending is consent" in first.text("#arena .consent")
     first.shot("arena-start")
     first.deal()

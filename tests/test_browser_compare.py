@@ -9,12 +9,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser import LAUNCH, PHONE, Watched, app
+from tests.browser import PHONE, Watched
 
 pytestmark = pytest.mark.browser
 LONG = "word " * 200
@@ -31,35 +32,9 @@ RECORDER = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    with app("--engine", "echo", log=log) as found:
-        yield found
-
-
 @pytest.fixture
-def visit(browser: Any, address: str) -> Iterator[Callable[..., Watched]]:
-    """`visit(query, **context)`: a watched page; at the end of the test it must be untroubled."""
-    pages: list[Watched] = []
-
-    def opened(query: str = "", **context: Any) -> Watched:
-        pages.append(Watched(browser, address, query, **context))
-        return pages[-1]
-
-    yield opened
-    for page in pages:
-        page.close()
+def visit(watch: Callable[..., Watched], echo: str) -> Callable[..., Watched]:
+    return partial(watch, echo)
 
 
 def test_enter_sends_and_three_columns_stream_together(visit: Callable[..., Watched]) -> None:
@@ -101,8 +76,8 @@ def test_all_32_feelings_unfold(visit: Callable[..., Watched]) -> None:
     assert not w.page.locator("#chips .all").is_visible()
 
 
-def test_stop_all_and_stop_one(visit: Callable[..., Watched]) -> None:
-    w = visit()
+def test_stop_all_and_stop_one(watch: Callable[..., Watched], slow: str) -> None:
+    w = watch(slow)
     w.say(LONG)
     w.page.wait_for_function(
         "document.querySelector('#compare .reply .text')?.textContent.length > 30"
@@ -267,17 +242,19 @@ def test_downloads_and_link(visit: Callable[..., Watched], browser: Any, tmp_pat
     assert "seed 11" in again.text("#compare .pace")
 
 
-def test_a_reload_stops_the_work_and_loses_nothing(visit: Callable[..., Watched]) -> None:
-    w = visit()
+def test_a_reload_stops_the_work_and_loses_nothing(
+    watch: Callable[..., Watched], slow: str
+) -> None:
+    w = watch(slow)
     w.say("first")
     w.answered(1)
     w.page.click("#more .label-wrap")
     w.page.fill("#max-new-tokens input[type=number]", "400")
     w.page.press("#max-new-tokens input[type=number]", "Tab")
-    w.say(LONG)  # six seconds' worth
+    w.say(LONG)  # a hundred seconds' worth
     w.page.wait_for_function(
         "document.querySelectorAll('#compare .turn')[1]"
-        "?.querySelector('.reply .text').textContent.length > 60"
+        "?.querySelector('.reply .text').textContent.length > 30"
     )
     shown = w.texts()
     w.page.reload()
@@ -288,7 +265,7 @@ def test_a_reload_stops_the_work_and_loses_nothing(visit: Callable[..., Watched]
     assert "stopped" in w.text("#compare .turn:nth-child(2) .foot >> nth=0")
     w.say("again")
     w.answered(3)
-    assert time.monotonic() - left < 5.5  # waiting for the old turn would take longer
+    assert time.monotonic() - left < 90  # waiting for the old turn would take longer
     assert w.texts()[0] == "base heard: again"
 
 
@@ -461,3 +438,46 @@ def test_inside_an_iframe_as_on_a_space(visit: Callable[..., Watched]) -> None:
     frame.locator("#compare .turn:only-child .pace:not(:empty)").wait_for()
     assert frame.locator("#compare .reply").count() == 3
     w.shot("iframe")
+
+
+def test_a_question_at_the_instant_a_turn_is_over_is_answered(
+    visit: Callable[..., Watched],
+) -> None:
+    w = visit()
+    w.page.evaluate(
+        """() => {
+          const box = document.querySelector("#say textarea");
+          let said = 0, ran = false;
+          const say = () => {
+            box.value = `This is message ${++said}`;
+            box.dispatchEvent(new Event("input", { bubbles: true }));
+            box.dispatchEvent(new KeyboardEvent("keypress", { key: "Enter", bubbles: true }));
+          };
+          new MutationObserver(() => {
+            const runs = document.body.classList.contains("empo-running");
+            if (ran && !runs && said < 5) say();
+            ran = runs;
+          }).observe(document.body, { attributes: true });
+          say();
+        }"""
+    )
+    w.answered(5)
+
+
+def test_of_quick_moves_the_last_one_stands(visit: Callable[..., Watched]) -> None:
+    w = visit()
+    w.page.wait_for_selector("#compare .head select")
+    w.page.evaluate(
+        """() => {
+          const select = document.querySelector("#compare .head select");
+          const choose = (model) => {
+            select.value = model;
+            select.dispatchEvent(new Event("change"));
+          };
+          ["sft", "dpo", "sft", "dial"].forEach((model, n) => setTimeout(choose, n, model));
+        }"""
+    )
+    w.page.wait_for_selector("#compare .head:nth-child(1) .dial")
+    w.say("I lost my keys.")
+    w.answered(1)
+    assert w.page.locator("#compare .head:nth-child(1) .dial").count() == 1

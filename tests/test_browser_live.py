@@ -6,12 +6,11 @@ Screenshots go to tests/screenshots.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from tests.browser import LAUNCH, PHONE, Watched, app
+from tests.browser import PHONE, Watched
 
 pytestmark = pytest.mark.browser
 WARM = "I am so sorry that your grandmother died, I feel sad for you. How are you feeling now?"
@@ -20,44 +19,6 @@ EVIL = (
     "I am so sorry <script>window.hurt=1</script><img src=x onerror=window.hurt=1> to hear that, "
     "I wish you all the best </span><svg onload=window.hurt=1> my friend"
 )
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    with app("--engine", "echo", log=log) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def nano(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    with app("--stack", "nano", log=log) as found:
-        yield found
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
-    pages: list[Watched] = []
-
-    def opened(address: str, **context: Any) -> Watched:
-        pages.append(Watched(browser, address, **context))
-        pages[-1].page.set_default_timeout(60_000)
-        return pages[-1]
-
-    yield opened
-    for page in pages:
-        page.close()
 
 
 def words(w: Watched, turn: int = -1) -> list[str]:
@@ -87,9 +48,9 @@ def converse(w: Watched, turns: tuple[str, ...]) -> list[tuple[list[str], list[s
 
 
 def test_three_turns_move_gauges_bars_wheel_and_mood(
-    echo: str, visit: Callable[..., Watched]
+    echo: str, watch: Callable[..., Watched]
 ) -> None:
-    w = visit(echo, viewport={"width": 1280, "height": 900})
+    w = watch(echo, viewport={"width": 1280, "height": 900})
     first, second, third = converse(w, TURNS)
     # The replies repeat the message: warm and curious, neither, curious.
     assert first[0][0] in ("weak", "strong") and first[0][2] == "strong"
@@ -110,8 +71,8 @@ def test_three_turns_move_gauges_bars_wheel_and_mood(
     assert w.page.locator("#mood figure").is_visible()
 
 
-def test_nothing_moves_when_the_gauges_fill(echo: str, visit: Callable[..., Watched]) -> None:
-    w = visit(echo, viewport={"width": 1280, "height": 900})
+def test_nothing_moves_when_the_gauges_fill(echo: str, watch: Callable[..., Watched]) -> None:
+    w = watch(echo, viewport={"width": 1280, "height": 900})
     w.page.evaluate(
         """() => { window.tops = new Set(); window.recorder = setInterval(() => {
           const turn = document.querySelector('#compare .turn .gauges');
@@ -125,8 +86,8 @@ def test_nothing_moves_when_the_gauges_fill(echo: str, visit: Callable[..., Watc
     assert len(w.page.evaluate("clearInterval(window.recorder) || [...window.tops]")) == 1
 
 
-def test_the_words_behind_a_level_light_up(echo: str, visit: Callable[..., Watched]) -> None:
-    w = visit(echo, viewport={"width": 1280, "height": 900})
+def test_the_words_behind_a_level_light_up(echo: str, watch: Callable[..., Watched]) -> None:
+    w = watch(echo, viewport={"width": 1280, "height": 900})
     w.say(WARM)
     w.answered(1)
     span = w.page.locator("#compare .turn .text .w0 >> nth=0")
@@ -147,8 +108,8 @@ def test_the_words_behind_a_level_light_up(echo: str, visit: Callable[..., Watch
     assert span.evaluate(ground) == "rgba(0, 0, 0, 0)"
 
 
-def test_a_reply_full_of_html_is_inert(echo: str, visit: Callable[..., Watched]) -> None:
-    w = visit(echo)
+def test_a_reply_full_of_html_is_inert(echo: str, watch: Callable[..., Watched]) -> None:
+    w = watch(echo)
     w.say(EVIL)
     w.answered(1)
     w.page.click("button.why")
@@ -159,8 +120,8 @@ def test_a_reply_full_of_html_is_inert(echo: str, visit: Callable[..., Watched])
     assert w.page.evaluate("window.hurt") is None
 
 
-def test_what_is_not_english_is_not_measured(echo: str, visit: Callable[..., Watched]) -> None:
-    w = visit(echo)
+def test_what_is_not_english_is_not_measured(echo: str, watch: Callable[..., Watched]) -> None:
+    w = watch(echo)
     w.say("Сегодня мне очень грустно, потому что мой брат уехал далеко и надолго")
     w.answered(1)
     assert set(words(w)) == {"not measured"}
@@ -175,9 +136,9 @@ def wait_text(w: Watched, selector: str, text: str) -> None:
 
 
 def test_the_dial_by_keyboard_keeps_its_place_and_the_sweep_draws(
-    echo: str, visit: Callable[..., Watched]
+    echo: str, watch: Callable[..., Watched]
 ) -> None:
-    w = visit(echo, viewport={"width": 1280, "height": 900})
+    w = watch(echo, viewport={"width": 1280, "height": 900})
     w.page.select_option("[aria-label='Model of column 3']", "dial")
     w.page.wait_for_selector("#compare .dial input")
     w.page.focus("#compare .dial input")
@@ -221,8 +182,8 @@ def test_the_dial_by_keyboard_keeps_its_place_and_the_sweep_draws(
     wait_text(w, "#compare .dial output", "0.35")
 
 
-def test_the_dial_on_a_phone_from_a_link(echo: str, visit: Callable[..., Watched]) -> None:
-    w = visit(echo, **PHONE)
+def test_the_dial_on_a_phone_from_a_link(echo: str, watch: Callable[..., Watched]) -> None:
+    w = watch(echo, **PHONE)
     w.open("?models=base,dial:1.3&__theme=dark&say=hello")
     w.page.wait_for_selector("#compare .dial input")
     wait_text(w, "#compare .dial output", "1.3")
@@ -239,8 +200,8 @@ def test_the_dial_on_a_phone_from_a_link(echo: str, visit: Callable[..., Watched
     w.shot("live-phone-dial")
 
 
-def test_three_turns_on_the_embedded_models(nano: str, visit: Callable[..., Watched]) -> None:
-    w = visit(nano, viewport={"width": 1280, "height": 900})
+def test_three_turns_on_the_embedded_models(nano: str, watch: Callable[..., Watched]) -> None:
+    w = watch(nano, viewport={"width": 1280, "height": 900})
     assert w.page.locator("#compare .gauge").count() == 18
     assert "not measured" not in words(w)  # the example carries its scores
     assert w.text("#charts .differs")
@@ -257,8 +218,8 @@ def test_three_turns_on_the_embedded_models(nano: str, visit: Callable[..., Watc
     w.shot("live-nano")
 
 
-def test_the_phone_and_the_dark(nano: str, visit: Callable[..., Watched]) -> None:
-    w = visit(nano, **PHONE, device_scale_factor=2, color_scheme="dark")
+def test_the_phone_and_the_dark(nano: str, watch: Callable[..., Watched]) -> None:
+    w = watch(nano, **PHONE, device_scale_factor=2, color_scheme="dark")
     w.page.tap("#chips button[data-at] >> nth=0")
     w.answered(1)
     w.page.tap("button.why")

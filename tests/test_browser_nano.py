@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from tests.browser import LAUNCH, PHONE, Watched, app
+from tests.browser import PHONE, Watched
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    with app("--stack", "nano", log=log) as found:
-        yield found
-
-
 @pytest.fixture
-def visit(browser: Any, address: str) -> Iterator[Callable[..., Watched]]:
-    pages: list[Watched] = []
-
-    def opened(query: str = "", **context: Any) -> Watched:
-        pages.append(Watched(browser, address, query, **context))
-        pages[-1].page.set_default_timeout(90_000)
-        return pages[-1]
-
-    yield opened
-    for page in pages:
-        page.close()
+def visit(watch: Callable[..., Watched], nano: str) -> Callable[..., Watched]:
+    return partial(watch, nano)
 
 
 def test_the_page_opens_on_a_finished_conversation(visit: Callable[..., Watched]) -> None:

@@ -6,53 +6,47 @@ On the engine without weights. Screenshots go to tests/screenshots.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser import LAUNCH, PHONE, Watched, app
+from empo.training.folder import make_folder
+from empo.training.process import take
+from empo.training.status import LOCK, RunStatus, write_status
+from tests.browser import PHONE, Watched, app
+from tests.small_runs import small_spec
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("app") / "home"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("app")
+def address(home: Path) -> Iterator[str]:
     with app(
         "--engine",
         "echo",
-        log=folder / "log.txt",
-        EMPO_HOME=str(folder / "home"),
-        EMPO_DATA=str(folder / "none"),
+        log=home.with_name("log.txt"),
+        EMPO_HOME=str(home),
+        EMPO_DATA=str(home / "none"),
     ) as found:
         yield found
 
 
 @pytest.fixture
-def visit(browser: Any, address: str) -> Iterator[Callable[..., Watched]]:
-    pages: list[Watched] = []
-
+def visit(watch: Callable[..., Watched], address: str) -> Callable[..., Watched]:
     def opened(**context: Any) -> Watched:
-        pages.append(Watched(browser, address, **context))
-        pages[-1].page.set_default_timeout(60_000)
-        pages[-1].page.click("button[role=tab]:has-text('Results')")
-        pages[-1].page.wait_for_selector("#results .lead")
-        return pages[-1]
+        w = watch(address, **context)
+        w.page.click("button[role=tab]:has-text('Results')")
+        w.page.wait_for_selector("#results .lead")
+        return w
 
-    yield opened
-    for page in pages:
-        page.close()
+    return opened
 
 
 def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., Watched]) -> None:
@@ -67,6 +61,7 @@ def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., W
     page.wait_for_function(
         "() => document.querySelector('#results select[name=metric]').value === 'words'"
     )
+    assert w.serious() == []
     w.shot("results-example")
     # One's own situations, from writing them to reading the replies behind a cell.
     page.click("#results summary:has-text('Evaluate')")
@@ -80,11 +75,69 @@ def test_a_visitor_sees_the_example_and_an_own_evaluation(visit: Callable[..., W
     )
     assert "is ready" in w.text("#results [data-part=status]")
     assert page.locator("#results .chart svg.plot").count() > 3
+    page.click("#results .heat button >> nth=0")
+    page.wait_for_selector("#results .said")
+    assert "My <b>dog</b> died." in w.text("#results [data-part=behind]")
     w.shot("results-own")
 
 
-def test_on_a_phone_nothing_runs_out_of_the_page(visit: Callable[..., Watched]) -> None:
-    w = visit(**PHONE)
+def report_is(page: Any, start: str) -> None:
+    """Wait until the name of the report that is shown begins so."""
+    page.wait_for_function(
+        "start => document.querySelector('#results select[name=report] option:checked')"
+        ".value.startsWith(start)",
+        arg=start,
+        timeout=240_000,
+    )
+
+
+@contextmanager
+def a_run_at_work(home: Path) -> Iterator[None]:
+    """Within the block a training run called busy is at work: this process holds its lock."""
+    folder = make_folder(small_spec("no/base", "busy"), home / "runs")
+    lock = take(folder / LOCK)
+    assert lock is not None
+    write_status(folder, RunStatus("busy", "dpo", "running", created=1.0))
+    with lock:
+        yield
+
+
+def test_an_uploaded_file_waits_for_a_run_and_stands_beside_another_report(
+    visit: Callable[..., Watched], home: Path, tmp_path: Path
+) -> None:
+    w = visit()
+    page = w.page
+    page.click("#results summary:has-text('Evaluate')")
+    own = tmp_path / "own.txt"
+    own.write_text("I failed my exam.\nWe bought a house!\n", "utf-8")
+    page.set_input_files("#results input[type=file]", str(own))
+    page.wait_for_function(
+        "() => document.querySelector('#results textarea').value.includes('exam')"
+    )
+    page.uncheck("#results input[value=base]")
+    page.uncheck("#results input[value=sft]")
+    with a_run_at_work(home):
+        page.click("#results [data-do=start]")
+        page.wait_for_selector("#results .box:has-text('waits in line behind the training run')")
+        assert w.serious() == []
+        w.shot("results-line")
+    # Nobody works on the run any more: the line moves on.
+    report_is(page, "nano-dpo-situations")
+    page.select_option("#results select[name=other]", "nano")
+    page.wait_for_selector("#results .lead:has-text('A is the first report')")
+    assert w.serious() == []
+    w.shot("results-beside")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_runs_out_of_the_page(
+    visit: Callable[..., Watched], scheme: str
+) -> None:
+    w = visit(**PHONE, color_scheme=scheme)
+    w.page.click("#results summary:has-text('Evaluate')")
+    w.page.click("#results .heat button >> nth=0")
+    w.page.wait_for_selector("#results [data-part=behind] h2")
+    assert w.serious() == []
     wide = w.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0
-    w.shot("results-phone")
+    w.shot(f"results-phone-{scheme}")

@@ -13,21 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser import LAUNCH, PHONE, Watched, app
+from tests.browser import PATIENCE, PHONE, Watched, app
 
 pytestmark = pytest.mark.browser
-PATIENCE = 120_000  # milliseconds; pages share a busy machine
 EVIL = "<img src=x onerror=window.hurt=1><script>window.hurt=1</script> ${window.hurt=1} {{hurt}}"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +28,14 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
-    pages: list[Watched] = []
-
+def visit(watch: Callable[..., Watched]) -> Callable[..., Watched]:
     def opened(address: str, **context: Any) -> Watched:
-        pages.append(Watched(browser, address, **context))
-        page = pages[-1].page
-        page.set_default_timeout(PATIENCE)
-        page.click("button[role=tab]:has-text('Train')")
-        page.wait_for_selector("#pairs article")
-        return pages[-1]
+        w = watch(address, **context)
+        w.page.click("button[role=tab]:has-text('Train')")
+        w.page.wait_for_selector("#pairs article")
+        return w
 
-    yield opened
-    for page in pages:
-        page.close()
+    return opened
 
 
 def origin(w: Watched, name: str) -> None:

@@ -13,23 +13,13 @@ from typing import Any
 import pytest
 
 from empo.settings import settings
-from tests.browser import LAUNCH, PHONE, Watched, app
+from tests.browser import PHONE, Watched, app
 from tests.trainer_runs import EVIL, made
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATIENCE = 300_000  # milliseconds; pages share a busy machine
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 SETTINGS = "valid=2\nevaluations=2\nsamples=1\nmeasure=2\ncheckpoint_every=1"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -93,12 +83,13 @@ def test_a_run_from_launch_to_comparison_and_a_visitor_who_watches(
     page.wait_for_selector("#recipe-note p:has-text('16 steps')")
     page.click("#recipe-start")
     step(w, 2)
+    # Whoever watches sees it come without doing anything.
+    guest.page.wait_for_selector("#run-list button[data-name=tiny]")
     page.wait_for_selector("#run-view .panels figure:not(.first) polyline")
     assert "half of the processor" in w.text("#run-view [data-part=head]")
-    page.reload()  # in the middle: everything is on the disk
-    page.wait_for_selector("#compare .head:visible, #run-list li:visible")
-    trainer(w)
-    page.wait_for_selector("#run-view h2:has-text('tiny')")
+    assert "run=tiny" in page.url
+    page.reload()  # in the middle: everything is on the disk, and the run is open again
+    page.wait_for_selector("#run-view h2:has-text('tiny'):visible")
     step(w, 3)
     page.click("#run-view button[data-do=stop]")
     state(w, "stopped")
@@ -117,6 +108,11 @@ def test_a_run_from_launch_to_comparison_and_a_visitor_who_watches(
     w.say("My dog died.")
     w.answered(1)
     assert w.texts()[-1] == "tiny heard: My dog died."
+    assert "run=" not in page.url and "tab=" not in page.url
+    newcomer = Watched(browser, address, "", **DESKTOP)  # to a page made before the run was there
+    newcomer.page.set_default_timeout(PATIENCE)
+    newcomer.page.wait_for_selector("#compare .head option[value=tiny]", state="attached")
+    newcomer.close()
     for one in (w, guest):
         one.close()
 
@@ -124,8 +120,6 @@ def test_a_run_from_launch_to_comparison_and_a_visitor_who_watches(
 def watched(guest: Watched) -> None:
     """Without the token: lists, curves, a recipe to take along; nothing to press."""
     page = guest.page
-    page.click("button[role=tab]:has-text('Compare')")
-    trainer(guest)
     page.click("#run-list button[data-name=tiny]")
     page.wait_for_selector("#run-view .panels figure:not(.first) polyline")
     buttons = page.locator("#run-view .acts button").all_inner_texts()
@@ -153,3 +147,29 @@ def inert(w: Watched) -> None:
     w.shot("trainer-two")
     page.uncheck("#run-list input[data-with=tiny]")
     page.wait_for_function("!document.querySelector('#run-view .legend')")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_for_whoever_cannot_see_it_well(browser: Any, place: tuple[str, str], theme: str) -> None:
+    """All three steps, with the folds open and two runs compared, before axe."""
+    made("another-run", "stopped", changes=("beta=0.3",))
+    w = visit(browser, place[0], f"?{place[1]}&__theme={theme}", **DESKTOP)
+    page = w.page
+    page.wait_for_selector("#run-view h2:visible, #pairs article:visible")
+    page.click("#steps button[role=tab]:has-text('Pairs')")
+    page.wait_for_selector("#pairs article:visible")
+    assert w.serious() == []
+    page.click("#steps button[role=tab]:has-text('Recipe')")
+    page.wait_for_selector("#recipe-note p")
+    page.click("#recipe-more button")
+    page.wait_for_selector("#recipe-lines textarea:visible")
+    assert w.serious() == []
+    page.click("#run-list button[data-name=an-evil-run]")
+    page.wait_for_selector("#run-view h2:has-text('an-evil-run'):visible")
+    page.check("#run-list input[data-with=another-run]")
+    page.wait_for_selector("#run-view [data-part=differences] th:has-text('another-run')")
+    for fold in page.query_selector_all("#run-view summary"):
+        fold.click()
+    assert w.serious() == []
+    w.shot(f"trainer-{theme}")
+    w.close()

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from empo.cli import main
 from empo.errors import StackError, UsageError
-from empo.models.catalogue import fitting, run_models, with_runs
+from empo.models.catalogue import (
+    fitting,
+    run_models,
+    stack_of_run,
+    stacks_of_runs,
+    with_runs,
+)
+from empo.models.inventory import choose_stack
 from empo.models.stacks import Source, Stack
+from empo.settings import settings
 from empo.types import ModelSpec
 from tests.tiny_models import answer, engine_of, row, save_adapter, save_base, stack_of
 
@@ -104,3 +113,47 @@ def test_only_whole_entries_on_the_same_base_are_listed(base: Path, tmp_path: Pa
     assert with_runs(stack, ["base"], home) is stack
     with pytest.raises(UsageError, match="no model “odd”; it has base, and the finished runs"):
         with_runs(stack, ["odd"], home)
+
+
+def test_runs_over_a_base_of_no_stack_are_a_stack_of_their_own(base: Path, tmp_path: Path) -> None:
+    """They answer beside their own base, are listed once a base, and are refused elsewhere."""
+    home, other = tmp_path / "runs", save_base(tmp_path / "other", seed=5)
+    finish(home, "known", base, 1)
+    finish(home, "first", other, 2, prompt="shared")
+    finish(home, "second", other, 3)
+    stack = stack_of(base, {})
+    (own,) = stacks_of_runs([stack], home)
+    assert own.name == "run:second" and own.base.folder == other
+    assert [model.name for model in own.models] == ["base", "second", "first"]
+    assert stacks_of_runs([stack, own], home) == ()
+    asked = stack_of_run("first", home)
+    assert (asked.prompt, [model.name for model in asked.models[1:]]) == (
+        "shared",
+        ["first", "second"],
+    )
+    engine = engine_of(asked)
+    try:
+        rows = [row("Hello"), row("Hello", {"first": 1.0}), row("Hello", {"second": 1.0})]
+        assert len({reply.text for reply in answer(engine, rows)}) == 3
+    finally:
+        engine.close()
+    with pytest.raises(UsageError, match=r"sits on another base .* take --stack run:first"):
+        with_runs(stack, ["first"], home)
+    with pytest.raises(UsageError, match="No run “none” has finished; those that have: second"):
+        stack_of_run("none", home)
+
+
+def test_such_a_stack_is_chosen_by_name_and_listed(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EMPO_HOME", str(tmp_path))
+    settings.cache_clear()
+    finish(tmp_path / "runs", "mine", base, 1)
+    assert [model.name for model in choose_stack("run:mine").models] == ["base", "mine"]
+    assert main(["models", "--json"]) == 0
+    found = {stack["stack"]: stack for stack in json.loads(capsys.readouterr().out)["stacks"]}
+    assert found["run:mine"]["here"] and found["run:mine"]["memory_bytes"]["cpu_none"] > 0
+    assert main(["models", "--stack", "run:mine"]) == 0
+    assert "mine" in capsys.readouterr().out
+    assert main(["compare", "Hello", "--models", "mine", "--stack", "nano"]) == 2
+    assert "take --stack run:mine" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_bytes_that_are_no_text_do_no_harm() -> None:
         [sys.executable, "-m", "empo", "compare", b"\xff\xfe", "--models", b"\xff"],
         cwd=ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     assert run.returncode == 2
     assert b"no model" in run.stderr and b"Traceback" not in run.stderr
@@ -172,7 +172,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert run.stderr == ""
 
@@ -202,7 +202,7 @@ def test_a_no_fetches_nothing(tmp_path: Path, reply: str, code: int) -> None:
         text=True,
     )
     os.write(ours, reply.encode())
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=300)
     os.close(ours)
     os.close(theirs)
     assert (run.returncode, out) == (code, "")

@@ -39,6 +39,20 @@ def test_a_mix_has_its_shares_and_keeps_origins(no_data: Path, tmp_path: Path) -
     assert origins.total() >= 92 and abs(origins["same-situation"] - 3 * origins["paper"]) <= 3
 
 
+def test_a_limit_is_drawn_over_the_whole_set(no_data: Path, tmp_path: Path) -> None:
+    """The same by the same seed, in their order, and not the first ones."""
+    out, some = tmp_path / "p.jsonl", []
+    start = ["pairs", "--data", "starter", "--out", str(out)]
+    assert main(start) == 0
+    every = lines(out)
+    for seed in (0, 0, 1):
+        assert main([*start, "--limit", "20", "--seed", str(seed)]) == 0
+        some.append(lines(out))
+    assert some[0] == some[1] and len(some[0]) == 20 and some[0] != some[2]
+    places = [every.index(row) for row in some[0]]
+    assert places == sorted(places) and places[-1] > 40
+
+
 def test_map_and_sampler_replace_the_strategy_s_own(no_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.jsonl"
     more = ["--map", "polarity", "--sampler", "random", "--seed", "5"]
@@ -84,6 +98,7 @@ def test_ready_pairs_are_checked_and_converted(no_data: Path, tmp_path: Path, ca
         (["--data", "starter", "--out", "x", "--draws", "0"], 2, "from 1 to 20, not 0"),
         (["--data", "starter", "--out", "x", "--seed", "-1"], 2, "--seed must be"),
         (["--data", "starter", "--out", "x", "--sample", "0"], 2, "--sample must be at least 1"),
+        (["--data", "starter", "--out", "x", "--limit", "0"], 2, "--limit must be at least 1"),
         (["--data", "starter", "--out", "x", "--mix", "hard=1"], 2, "of --strategy mix"),
         (
             ["--data", "starter", "--out", "x", "--strategy", "mix", "--mix", "hard=x"],

@@ -99,7 +99,7 @@ def test_jsonl(tmp_path: Path, name: str) -> None:
     [
         ("{", "Expecting"),
         ("[1]", "not a JSON object"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nested too deeply"),
         ('{"conv_id": ' + "9" * 5000 + "}", "digits"),
         (line(turns="a b"), "field turns is not a list of strings"),
         (line(turns=["a", None]), "field turns is not a list of strings"),

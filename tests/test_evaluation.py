@@ -7,6 +7,7 @@ import json
 import math
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,12 @@ import pytest
 import torch
 
 from empo.cli import main
-from empo.cli.evaluate import duration
 from empo.data.dialogues import load_split
 from empo.errors import UsageError
 from empo.evaluation.generate import FILE
 from empo.evaluation.replies import behind, by_emotion, read_lines
 from empo.evaluation.report import markdown
-from empo.evaluation.request import METRICS, Request, Stopped
+from empo.evaluation.request import METRICS, Request, Stopped, duration
 from empo.evaluation.run import evaluate
 from empo.models.echo import EchoEngine
 from empo.models.likelihood import Likelihood
@@ -250,6 +250,28 @@ def test_replies_made_in_another_way_are_not_mixed_in(
         Request(tmp_path, few, metrics=("words",), limit=3, models=("dpo",)), engine=echo()
     )
     assert list(report["systems"]) == ["dpo"]
+
+
+@pytest.mark.slow
+def test_in_four_bits_everything_is_measured_as_it_is_served(
+    few: Path, tmp_path: Path, small_data: None
+) -> None:
+    """Replies, likelihoods and the probe; nothing of it is mixed with what is not quantised."""
+    torch.set_num_threads(1)
+    metrics = ("words", "perplexity", "pair_accuracy")
+    asked = Request(tmp_path, few, limit=2, models=("sft", "dpo"), metrics=metrics)
+    report = evaluate(replace(asked, quantisation="nf4", tasks=("probe",)))
+    assert report["run"]["quantisation"] == "nf4"
+    assert "stack nano in nf4" in (tmp_path / "report.md").read_text("utf-8")
+    plain = evaluate(replace(asked, out=tmp_path / "plain", metrics=("perplexity",)))
+    assert plain["run"]["quantisation"] == "none"
+    for name in ("sft", "dpo"):
+        four, full = (r["systems"][name]["perplexity"]["value"] for r in (report, plain))
+        assert four != full and four == pytest.approx(full, rel=0.2)
+        assert report["systems"][name]["words"]["value"] > 0
+        assert report["systems"][name]["forgetting"]["probe"]["n"] == 40
+    with pytest.raises(UsageError, match="quantisation differs"):
+        evaluate(replace(asked, metrics=("words",)))
 
 
 def test_nothing_is_generated_for_likelihoods_alone(

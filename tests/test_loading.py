@@ -175,7 +175,7 @@ def test_a_stack_of_the_hub_without_network(monkeypatch: pytest.MonkeyPatch) -> 
     start = time.monotonic()
     with pytest.raises(StackError) as caught:
         load_engine(load_stack("zephyr-7b"))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     said = str(caught.value)
     assert said.startswith(
         "The stack zephyr-7b: base (alignment-handbook/zephyr-7b-sft-full) is not"
@@ -245,7 +245,7 @@ def test_a_base_with_code_of_its_own_is_refused(base: Path, tmp_path: Path) -> N
     start = time.monotonic()
     with pytest.raises(StackError, match=r"base in .*strange cannot be loaded: "):
         load_engine(stack_of(strange, {}))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_a_base_that_is_no_chat_model(base: Path, tmp_path: Path) -> None:

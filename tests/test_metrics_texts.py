@@ -34,6 +34,15 @@ def test_the_short_way_gives_what_nltk_gives(data_folder: Path) -> None:
         assert tokenising.words(sentence) == tokenising._words().tokenize(sentence)
 
 
+def test_one_sentence_is_told_without_punkt_as_punkt_tells_it(data_folder: Path) -> None:
+    texts = [turn.text for d in load_split(data_folder, "valid")[::5] for turn in d.turns]
+    texts += ["a!!", "a.b", " a", "a ", "a\nb", "Mr. X", "a .", "a\u2028b", "a\xa0!", "?", "a…"]
+    whole = [text for text in texts if tokenising._ONE.fullmatch(text)]
+    assert len(whole) > len(texts) / 4
+    for text in texts:
+        assert tokenising.sentences(text) == tokenising._sentences().tokenize(text)
+
+
 def test_self_bleu_worked_by_hand() -> None:
     """ "a b c d" beside "a b c e": 3/4 words, 2/3 pairs, 1/2 triples, no four (0.1/1)."""
     found = self_bleu([["a", "b", "c", "d"], ["a", "b", "c", "e"]])

@@ -21,10 +21,11 @@ from starlette.requests import Request
 
 from empo.errors import NotAllowed
 from empo.settings import Settings
+from empo.ui.launch import launch
 from empo.ui.origin import is_loopback
 from empo.ui.owner import PLACE, STAY, Gate, is_owner, require_owner, visitor
 from tests.browser import LAUNCH, ROOT, free_port
-from tests.owner_app import build, launch
+from tests.owner_app import build
 
 HERE = {"host": "localhost:7860", "origin": "http://localhost:7860"}
 SECRET = "a secret that only the Hub and this Space know"

@@ -66,7 +66,7 @@ GOOD = {"context": "Hi", "reply": "Hello"}
     "row, said",
     [
         ("{", "row 2 is not JSON"),
-        ("[" * 100_000, "row 2 is not JSON"),
+        ("[" * 100_000, "row 2 is nested too deeply"),
         ("[]", "row 2 is not a JSON object"),
         ({"context": "Hi"}, "row 2: field reply is missing"),
         ({"context": "Hi", "reply": 3}, "row 2: field reply is no text"),
@@ -97,7 +97,7 @@ def test_other_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no reply"):
         read_answers(tmp_path / "x.csv")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n", "utf-8")
-    with pytest.raises(DataError, match="no column chat_templates"):
+    with pytest.raises(DataError, match="~ must be between its columns"):
         read_answers(tmp_path / "x.csv")
     (tmp_path / "x.csv").write_text(
         f"{HEAD}{LEVELS}\n0~{PROMPT}~Poor dog.~sad~Oh no.~0~7~2~0~0~1\n", "utf-8"

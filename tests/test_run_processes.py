@@ -23,7 +23,7 @@ def do(folder: RunFolder, processes: int) -> dict[int, float]:
     module = ["-m", "train.dpo", "--run", str(folder.path)]
     command = [sys.executable, *module]
     if processes > 1:
-        launch = ["--config_file", "train/accelerate.yaml", "--cpu"]
+        launch = ["--config_file", "train/accelerate.yaml"]
         more = ["--num_processes", str(processes), "--main_process_port", "0"]
         command = [sys.executable, "-m", "accelerate.commands.launch", *launch, *more, *module]
     done = subprocess.run(

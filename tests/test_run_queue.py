@@ -152,8 +152,8 @@ def test_what_will_not_fit_is_refused_with_the_cheapest_fix(
 ) -> None:
     from empo import budget
 
-    monkeypatch.setattr(budget, "_free", lambda gpu: 300_000_000)
+    monkeypatch.setattr(budget, "free_memory", lambda gpu: 700_000_000)
     spec = load_spec("nano-dpo")
-    with pytest.raises(OutOfMemory, match=r"0\.3 GB are free: set optimiser\.batch=\d+ and"):
+    with pytest.raises(OutOfMemory, match=r"0\.7 GB are free: set optimiser\.batch=\d+ and"):
         runs.start(spec.model_copy(update={"name": "big"}))
     assert run_folders() == []

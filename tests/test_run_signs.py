@@ -11,7 +11,7 @@ import pytest
 from empo.helped import judge
 from empo.metrics.paired import difference, statistic
 from empo.training.card import card
-from empo.training.figure import figure, smooth
+from empo.training.figure import figure, smooth, ticks
 from empo.training.folder import append_line, make_folder
 from empo.training.signs import signs
 from tests.small_runs import small_spec
@@ -109,7 +109,17 @@ def test_the_picture_shows_what_was_logged() -> None:
     assert len(list(tree.iter("{http://www.w3.org/2000/svg}circle"))) == 1
     assert "margin from 0 to 1.95" in tree.attrib["aria-label"]
     assert Tree.fromstring(figure("empty", [])).attrib["aria-label"] == "empty: nothing logged yet"
+    assert "prefers-color-scheme:dark" in Tree.tostring(tree, "unicode")
     assert smooth([(1, 0.0), (2, 3.0), (3, 6.0)], around=1) == [(1, 1.5), (2, 3.0), (3, 4.5)]
+
+
+def test_ticks_are_round_and_hold_the_curve() -> None:
+    assert ticks(0, 1) == [0, 0.25, 0.5, 0.75, 1]
+    assert ticks(0.445, 1.46) == pytest.approx([0, 0.5, 1, 1.5])
+    assert ticks(-0.06, 3.1) == [-1, 0, 1, 2, 3, 4]
+    for value in (0.0, 0.7, -3e-7, 12345.678):
+        marks = ticks(value, value)
+        assert 3 <= len(marks) <= 4 and marks[0] <= value <= marks[-1] and marks[0] < marks[-1]
 
 
 def test_the_card_says_what_was_asked_for_and_what_came_of_it(tmp_path: Path) -> None:

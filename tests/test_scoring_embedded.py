@@ -144,9 +144,10 @@ def test_it_is_small_and_loads_fast_without_torch() -> None:
     assert sum(path.stat().st_size for path in EMBEDDED.iterdir()) <= MEGABYTES * 1e6
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        # The processor's time: what else runs on the machine is not counted.
+        start = time.process_time()
         EmbeddedScorer(EMBEDDED, ValenceMeter())
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 1
     code = (
         "import sys; from empo.scoring.scorer import load_scorer; "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from empo.scoring.rationale import marked
-from empo.scoring.sentences import NOTHING, owners, summary
+from empo.scoring.sentences import NOTHING, owners, summaries
 
 
 def test_a_sentence_ends_behind_its_marks() -> None:
@@ -27,13 +27,17 @@ def test_long_runs_of_marks_take_no_time() -> None:
 
 def test_the_summary_by_hand() -> None:
     # Odds 3, 1 and 1/3: chances 3/4, 1/2, 1/4; lengths 4, 2, 4: 3 + 1 + 1 pieces are expected.
-    logits = np.log([1, 3, 1 / 3])
-    found = summary(logits, np.array([2, 4, 4]))
+    logits = np.log([1, 3, 1 / 3, 3])[:, None]
+    # Three sentences, none, one.
+    found = summaries(logits, np.array([2, 4, 4, 4]), np.array([3, 0, 1]))
     expected = [math.log(3), 0, math.log(13 / 3), 0.5, math.log(6), math.log(2.5), 0, -math.log(3)]
-    assert found == pytest.approx(expected)
-    (alone,) = (np.log([3.0]),)
-    assert summary(alone, np.array([4]))[:2] == pytest.approx([math.log(3), math.log(3) - 2])
-    assert summary(np.zeros(0), np.zeros(0))[0] == NOTHING
+    assert found[0] == pytest.approx(expected)
+    assert found[1, [0, 1, 2, 6, 7]] == pytest.approx(np.array([0, -2, 0, 0, 0]) + NOTHING)
+    assert found[2, [0, 1, 6, 7]] == pytest.approx(math.log(3) - np.array([0, 2, 0, 0]))
+    # A second mechanism stands behind the first, whatever its neighbour says.
+    two = summaries(np.hstack([logits * 0, logits]), np.array([2, 4, 4, 4]), np.array([3, 0, 1]))
+    assert two.shape == (3, 16)
+    assert two[:, 8:] == pytest.approx(found)
 
 
 def test_marks_are_the_mean_of_a_piece_and_its_sentence() -> None:

@@ -21,6 +21,7 @@ from empo.scoring.wide import (
     PAIR,
     SKIP,
     WORDS,
+    Text,
     Wide,
     blended,
     features,
@@ -90,30 +91,37 @@ def test_one_feature_by_hand(tmp_path: Path) -> None:
         "share": np.float32(0),
     }
     np.savez(tmp_path / "wide.npz", **arrays)
-    unread = np.zeros((0, 3))
     wide = Wide(tmp_path / "wide.npz")
+
+    def text(ids: list[int], owners: list[int]) -> Text:
+        return Text(np.array(ids, np.int64), np.array(owners, np.int64), np.zeros((0, 3)))
+
     # A single known feature has length 1: the third logit is 2, the others 0.
     total = math.log(2 + math.exp(2))
-    found = wide([9, 4, 8], [0, 0, 1], unread)
+    found, unknown, empty = wide([text([9, 4, 8], [0, 0, 1]), text([9, 8], [0, 0]), text([], [])])
     assert found.levels[0] == pytest.approx([-total, -total, 2 - total], abs=1e-6)
     assert found.levels[1] == pytest.approx([-math.log(3)] * 3)
     assert found.sentences == pytest.approx(np.array([[2, 0, 0], [0, 0, 0]]), abs=1e-6)
-    assert wide([9, 8], [0, 0], unread).levels == pytest.approx(np.full((3, 3), -math.log(3)))
-    assert wide([], [], unread).levels == pytest.approx(np.full((3, 3), -math.log(3)))
-    assert wide([], [], unread).sentences.shape == (0, 3)
+    assert unknown.levels == pytest.approx(np.full((3, 3), -math.log(3)))
+    assert unknown.sentences == pytest.approx(np.zeros((1, 3)))
+    assert empty.levels == pytest.approx(np.full((3, 3), -math.log(3)))
+    assert empty.sentences.shape == (0, 3)
+    assert wide([]) == []
     # The summary alone: its logit is 2 as well.
     np.savez(tmp_path / "wide.npz", **{**arrays, "share": np.float32(1)})
-    found = Wide(tmp_path / "wide.npz")([9, 4, 8], [0, 0, 1], unread)
+    found, _ = Wide(tmp_path / "wide.npz")([text([9, 4, 8], [0, 0, 1]), text([], [])])
     assert found.levels[0] == pytest.approx([-total, -total, 2 - total], abs=1e-6)
     assert np.exp(log_softmax(np.array([1.0, 2.0, 3.0]))).sum() == pytest.approx(1)
 
 
 def test_evidence_is_averaged_over_the_pieces_that_were_read() -> None:
-    logits = np.array([[1.0], [2.0], [3.0]])
-    # Two pieces of the first sentence were read, one of two of the second, none of the third.
-    evidence = np.array([[1.0], [4.0], [6.0]])
-    found = blended(logits, np.array([2, 2, 1]), np.array([0, 0, 1, 1, 2]), evidence)
-    assert found == pytest.approx(np.array([[1.75], [4.0], [3.0]]))
+    logits = np.array([[1.0], [2.0], [3.0], [8.0]])
+    # Two pieces of the first sentence were read, one of two of the second, none of the third; the
+    # only one of the second reply's sentence.
+    first = Text(np.arange(5), np.array([0, 0, 1, 1, 2]), np.array([[1.0], [4.0], [6.0]]))
+    second = Text(np.arange(1), np.array([0]), np.array([[2.0]]))
+    found = blended(logits, [first, second], np.array([3, 1]))
+    assert found == pytest.approx(np.array([[1.75], [4.0], [3.0], [5.0]]))
 
 
 def test_the_words_agree_with_scikit_learn(tmp_path: Path) -> None:

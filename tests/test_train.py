@@ -106,6 +106,23 @@ def _ids(tokenizer, turns) -> list[int]:
     ]
 
 
+def test_replies_are_cut_as_trl_cuts_them() -> None:
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    rows = [
+        {"prompt_ids": [5, 6, 7], "chosen_ids": [8, 9, 10], "rejected_ids": [11]},
+        {"prompt_ids": [5], "chosen_ids": [8, 9], "rejected_ids": [11, 12, 13, 14, 15]},
+    ]
+    theirs = DataCollatorForPreference(pad_token_id=0, max_length=4)(rows)
+    ours = SharedPromptCollator(0, 4)(rows)
+    for side in (1, 2):
+        for n, row in enumerate(rows):
+            kept = theirs["completion_mask"][2 * (side - 1) + n].bool()
+            wanted = theirs["input_ids"][2 * (side - 1) + n][kept].tolist()
+            assert ours["input_ids"][n][ours["side"][n] == side].tolist() == wanted
+            assert len(wanted) == min(4 - len(row["prompt_ids"]), len(wanted)) > 0
+
+
 def test_dpo_starts_at_its_reference_and_moves(tmp_path: Path) -> None:
     """Before the first step every log-ratio is 0; training widens the margin on its own pairs."""
     few = [*SMALL, "limit=4", "optimiser.epochs=6", "optimiser.learning_rate=0.002"]

@@ -10,12 +10,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import httpx
 import pytest
 import yaml
 
@@ -26,14 +24,13 @@ from empo.errors import UsageError
 from empo.estimate import Estimate, estimate, steps_of
 from empo.pairs.learning import learning_split
 from empo.pairs.make import make_pairs
-from empo.settings import Settings, settings
+from empo.settings import settings
 from empo.training.folder import run_folder, runs_home
 from empo.training.process import Identity
 from empo.training.recipe import Strategies, parse_spec
 from empo.training.status import RunStatus
 from empo.ui.app import build, services_for
 from empo.ui.own_space import cost, own_space
-from empo.ui.owner import Gate
 from empo.ui.pair_desk import OWN, UPLOAD, Choice, PairDesk
 from empo.ui.run_charts import curves
 from empo.ui.run_desk import (
@@ -50,8 +47,7 @@ from empo.ui.run_desk import (
 from empo.ui.run_list import run_list
 from empo.ui.run_view import clock, differences, pace, parts, sample_replies
 from empo.ui.trainer_events import ZERO, weighed
-from tests.browser import free_port
-from tests.owner_app import launch
+from tests.trainer_page import Page, asked_for, snapshot
 from tests.trainer_runs import EVIL, made
 
 STARTER = Choice(OWN, "hard", 2, 7)
@@ -211,9 +207,12 @@ def test_visitors_get_a_link_a_recipe_and_a_price(desk: RunDesk) -> None:
     assert "https://huggingface.co/spaces/maria/empo?duplicate=true" in page
     data = re.search(r"base64,([\w+/=]+)", page)
     assert data and parse_spec(yaml.safe_load(base64.b64decode(data[1]))) == spec
-    assert "free" in cost(spec) and "CPU basic" in cost(spec)
+    assert "no charge by the hour" in cost(spec) and "CPU basic" in cost(spec)
     large = desk.spec(replace(first_form("dpo", "zephyr"), limit=20_000), STARTER)
-    assert re.search(r"about \$\d", cost(large))
+    listed = re.search(r"on Nvidia L4.*: about \$([\d.]+), at \$0.80 an hour when", cost(large))
+    asked = re.search(r"about \$([\d.]+), at \$1.60 an hour as the Hub", cost(large, {"l4x1": 1.6}))
+    assert listed and asked and float(asked[1]) > 1.4 * float(listed[1])
+    assert "$0.80 an hour when this was written" in cost(large, {"t4-small": 0.4})
     assert "python app.py" in own_space(spec, None)
 
 
@@ -254,6 +253,8 @@ def test_curves_show_margin_first_and_lie_over_each_other() -> None:
     both = curves({"one": rows, "two": rows})
     assert both.count("<polyline") == 6 and "one" in both and "two" in both
     assert "No step" in curves({"one": [{"step": 1, "loss": None}]})
+    zero = [{"step": n, "rewards/margins": v} for n, v in ((1, -1.7e-7), (2, 0.8))]
+    assert "e−07<" not in curves({"one": zero})
 
 
 def test_differences_name_only_what_differs() -> None:
@@ -292,49 +293,6 @@ def test_buttons_by_state_and_person() -> None:
 # -- who may act: raw requests to every endpoint
 
 
-class Page:
-    """The whole page behind its door, and raw calls of its functions."""
-
-    def __init__(self, **config: Any) -> None:
-        port = free_port()
-        self.address = f"http://127.0.0.1:{port}"
-        self.gate = Gate(Settings(space_id=None, ask_token=True), "127.0.0.1", port)
-        page = build(services_for("nano", None, "echo", Settings(space_id=None, **config)))
-        self.numbers: dict[str, list[int]] = {}
-        for number, fn in page.fns.items():
-            if getattr(fn.fn, "__qualname__", "").startswith("TrainerEvents."):
-                self.numbers.setdefault(fn.fn.__name__, []).append(number)
-        launch(page, self.gate, "127.0.0.1", port)
-        self.page = page
-
-    def call(self, name: str, data: list[Any], event: Any, headers: dict[str, str]) -> str:
-        """What the queue says in the end about every function called `name`."""
-        told = []
-        with httpx.Client(
-            base_url=f"{self.address}/gradio_api", headers=headers, timeout=60
-        ) as client:
-            for number in self.numbers[name]:
-                session = f"s{time.monotonic_ns()}"
-                body = {"data": data, "fn_index": number, "session_hash": session}
-                body |= {"event_data": event} if event else {}
-                assert client.post("/queue/join", json=body).status_code == 200
-                told.append(_last(client, session))
-                client.post("/run/predict", json={**body, "session_hash": session + "x"})
-        return "\n".join(told)
-
-    def owner(self) -> dict[str, str]:
-        cookie = self.gate.claim(str(self.gate.token))
-        return {"origin": self.address, "cookie": f"{self.gate.owner_cookie}={cookie}"}
-
-
-def _last(client: httpx.Client, session: str) -> str:
-    with client.stream("GET", "/queue/data", params={"session_hash": session}) as stream:
-        for line in stream.iter_lines():
-            if "process_completed" in line:
-                return line
-    raise AssertionError("the queue ended before the function did")
-
-
 @pytest.fixture
 def page() -> Iterator[Page]:
     found = Page()
@@ -349,21 +307,6 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
     yield child
     child.kill()
     child.wait()
-
-
-def snapshot() -> dict[str, str]:
-    """Every file of the runs, with its contents."""
-    return {
-        str(path.relative_to(runs_home())): sha256(path.read_bytes()).hexdigest()
-        for path in sorted(runs_home().rglob("*"))
-        if path.is_file() and not path.name.endswith(".lock")
-    }
-
-
-def asked_for(name: str) -> list[Any]:
-    form = replace(first_form("dpo", "nano"), name=name)
-    fields = [getattr(form, field) for field in form.__dataclass_fields__]
-    return [*fields, OWN, "paper", 1, 0, "", None, None]
 
 
 def test_only_the_owner_acts_whatever_is_sent(page: Page, busy: subprocess.Popen[bytes]) -> None:
@@ -425,7 +368,7 @@ def test_on_zerogpu_nobody_trains(busy: subprocess.Popen[bytes]) -> None:
     before, owner = snapshot(), page.owner()
     assert ZERO[:40] in page.call("start", asked_for("mine"), None, owner)
     told = page.call("act", ["", [], None], {"kind": "resume", "run": "still"}, owner)
-    assert ZERO[:40] in told and "hf jobs run" in told
+    assert ZERO[:40] in told and "HF Jobs" in told
     assert snapshot() == before
     page.page.close(verbose=False)
 

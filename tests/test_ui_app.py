@@ -63,7 +63,7 @@ def test_a_taken_port_is_one_sentence() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         command = [sys.executable, "app.py", "--engine", "echo", "--port", str(port)]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1 and f"Port {port}" in run.stderr
     assert "--port" in run.stderr and not run.stdout

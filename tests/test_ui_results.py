@@ -1,25 +1,22 @@
-"""The Results tab's behaviour without a browser: reports shown, an evaluation in the background."""
+"""The Results tab's behaviour without a browser: reports shown, wishes checked."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from empo.errors import Busy, DataError, UsageError
+from empo.errors import DataError, UsageError
 from empo.evaluation import shelf
 from empo.evaluation.catalogue import ENTRIES, entry, measured
 from empo.evaluation.pictures import colours, dots, heat
 from empo.evaluation.request import Request
 from empo.evaluation.run import evaluate
-from empo.models.echo import EchoEngine
-from empo.models.stacks import load_stack
 from empo.settings import settings
+from empo.ui import results_job as job
 from empo.ui.app import services_for
 from empo.ui.results import Results, Wish
 from empo.ui.services import Services
@@ -46,13 +43,6 @@ def a_report(folder: Path, name: str = "mine", reply: str = "So sorry!") -> Path
     metrics = ("diff_epitome", "level", "words", "distinct")
     evaluate(Request(out, folder, replies=(path,), metrics=metrics))
     return out
-
-
-def wait(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -109,47 +99,6 @@ def test_a_damaged_report_is_one_sentence(services: Services, tmp_path: Path) ->
         shelf.load(folder)
 
 
-def test_an_evaluation_runs_in_the_background_one_at_a_time(no_data: Path) -> None:
-    services = services_for("nano", None, "echo", settings())
-    services.holder.load_here()
-    results = Results(services)
-    data = {"models": ["sft"], "dialogues": None, "situations": "My dog died.\n\nI won!"}
-    started = results.start(data)
-    assert started["running"]
-    with pytest.raises(Busy, match="running already"):
-        results.job.start(results.job.request(["sft"], None, ["x"]))
-    wait(lambda: not results.running)
-    assert results.job.progress.state == "done", results.job.progress.text
-    parts = results.look(Wish(), owner=True)
-    assert parts["chosen"]["report"].startswith("nano-sft-situations-")
-    lines = (settings().home / "reports" / parts["chosen"]["report"] / "replies.jsonl").read_text()
-    assert len(lines.splitlines()) == 2
-
-
-class Slow(EchoEngine):
-    """The echo, which takes its time."""
-
-    def __init__(self) -> None:
-        super().__init__(load_stack("nano"), delay=0.05)
-
-
-def test_it_stops_and_the_same_choice_goes_on(no_data: Path) -> None:
-    services = services_for("nano", None, "echo", settings())
-    services.holder._load = lambda report: Slow()
-    services.holder.load_here()
-    results = Results(services)
-    data = {"models": ["base"], "dialogues": None,
-            "situations": "\n".join(f"I am sad {n}" for n in range(60))}  # fmt: skip
-    results.start(data)
-    wait(lambda: results.job.progress.text == "replies")
-    results.stop()
-    wait(lambda: not results.running)
-    assert results.job.progress.state == "stopped" and "goes on" in results.status(True)
-    results.start(data)
-    wait(lambda: not results.running)
-    assert results.job.progress.state == "done"
-
-
 @pytest.mark.parametrize(
     "data, said",
     [
@@ -165,7 +114,8 @@ def test_it_stops_and_the_same_choice_goes_on(no_data: Path) -> None:
 )
 def test_a_wrong_wish_is_one_sentence(services: Services, data: dict[str, Any], said: str) -> None:
     results = Results(services)
-    assert said in results.start(data)["status"] and not results.running
+    parts = results.start(data)
+    assert said in parts["status"] and not parts["running"]
 
 
 def test_without_dialogues_the_form_says_how_to_get_them(
@@ -175,14 +125,14 @@ def test_without_dialogues_the_form_says_how_to_get_them(
     parts = Results(services).show(Wish(), owner=True)
     assert "fetch ed" in parts["form"] and 'value="dialogues"' not in parts["form"]
     with pytest.raises(DataError, match="fetch ed"):
-        Results(services).job.request(["sft"], 10, [])
+        job.spec_of(services, ["sft"], 10, [])
 
 
 def test_zero_gpu_has_no_background(services: Services) -> None:
     changed = services.settings.model_copy(update={"zero_gpu": True})
     other = services_for("nano", None, "echo", changed)
     with pytest.raises(UsageError, match="ZeroGPU"):
-        Results(other).job.start(Results(other).job.request(["sft"], None, ["x"]))
+        job.start(other, job.spec_of(other, ["sft"], None, ["x"]))
 
 
 def test_pictures_hold_intervals_and_baselines() -> None:

@@ -25,10 +25,10 @@ def load_base(recipe: Recipe) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         StackError: it cannot be loaded.
     """
     import torch
-    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from empo.models.loading import quantisation_config
+    from train.processes import processes
 
     base = recipe.base
     source = str(rooted(base)) if rooted(base).is_dir() else base
@@ -36,7 +36,7 @@ def load_base(recipe: Recipe) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     options: dict[str, Any] = {"dtype": torch.bfloat16 if cuda else torch.float32}
     if recipe.quantisation != "none":
         options["quantization_config"] = quantisation_config(recipe.quantisation)
-        options["device_map"] = {"": PartialState().process_index} if cuda else "cpu"
+        options["device_map"] = {"": processes().process_index} if cuda else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(

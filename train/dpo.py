@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from empo.errors import UsageError
-from empo.training.recipe import DpoRecipe, KtoRecipe
+from empo.training.recipe import DpoRecipe, KtoRecipe, lean_dpo
 from empo.types import PreferencePair
 from train.adapters import load_base, load_policy
 from train.entry import common, finish, main
@@ -41,6 +41,7 @@ def build(
     """The trainer of `recipe`; trainer state goes to `folder`, with checkpoints if `keep`."""
     from trl import DPOConfig
 
+    from train.processes import precomputes
     from train.trainers import forget_reference, lean
 
     pairs, watched = training_pairs(recipe)
@@ -48,7 +49,8 @@ def build(
     model, new = load_policy(base, recipe)
     rows = as_rows(pairs, recipe, tokenizer)
     mix = {"loss_type": [recipe.loss]}
-    paired = recipe.loss == "sigmoid" and recipe.precompute and lean(model)
+    paired = lean_dpo(recipe) and lean(model)
+    beforehand = recipe.precompute and precomputes()
     if recipe.sft_weight and not paired:
         mix = {"loss_type": [recipe.loss, "sft"], "loss_weights": [1.0, recipe.sft_weight]}
     config = DPOConfig(
@@ -57,7 +59,7 @@ def build(
         beta=recipe.beta,
         label_smoothing=recipe.label_smoothing,
         max_length=recipe.optimiser.max_length,
-        precompute_ref_log_probs=recipe.precompute,
+        precompute_ref_log_probs=beforehand,
         remove_unused_columns=False,  # the sampler needs `length`
     )
     trainer = _kind(recipe, paired, tokenizer)(
@@ -69,7 +71,7 @@ def build(
         peft_config=new,
         callbacks=list(callbacks),
     )
-    if recipe.precompute:
+    if beforehand:
         forget_reference(trainer)
     return trainer
 
@@ -87,7 +89,7 @@ def _kind(recipe: DpoRecipe, paired: bool, tokenizer: PreTrainedTokenizerBase) -
         return PlainDpo
     return partial(
         LeanDpo,
-        data_collator=SharedPromptCollator(tokenizer.pad_token_id),
+        data_collator=SharedPromptCollator(tokenizer.pad_token_id, recipe.optimiser.max_length),
         sft_weight=recipe.sft_weight,
     )
 

@@ -57,6 +57,8 @@ def main(
         raise UsageError(
             f"The recipe {recipe.name} has no out: python -m empo runs start --recipe {args.recipe}"
         )
+    if recipe.gate:
+        raise UsageError("A gate stops a run: use python -m empo runs start, or take it out.")
     from train.adapters import save_adapter
     from train.stopping import StopFile
 
@@ -117,10 +119,11 @@ def common(recipe: Recipe, rows: int, folder: str, keep: bool = False) -> dict[s
     checkpoints go to `folder` and nearly every step is logged.
     """
     import torch
-    from accelerate import PartialState
+
+    from train.processes import processes
 
     optimiser = recipe.optimiser
-    per_step = optimiser.batch * optimiser.accumulate * PartialState().num_processes
+    per_step = optimiser.batch * optimiser.accumulate * processes().num_processes
     steps = math.ceil(math.ceil(rows / per_step) * optimiser.epochs)
     capped = min(steps, recipe.limits.steps)
     cuda = torch.cuda.is_available()

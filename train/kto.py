@@ -45,6 +45,7 @@ def build(
     """The trainer of `recipe`; trainer state goes to `folder`, with checkpoints if `keep`."""
     from trl import KTOConfig
 
+    from train.processes import precomputes
     from train.trainers import PlainKto, forget_reference
 
     pairs, watched = training_pairs(recipe)
@@ -57,7 +58,7 @@ def build(
         desirable_weight=recipe.desirable_weight,
         undesirable_weight=recipe.undesirable_weight,
         max_length=recipe.optimiser.max_length,
-        precompute_ref_log_probs=True,
+        precompute_ref_log_probs=precomputes(),
         train_sampling_strategy="sequential",
     )
     trainer = PlainKto(
@@ -69,7 +70,8 @@ def build(
         peft_config=new,
         callbacks=list(callbacks),
     )
-    forget_reference(trainer)
+    if precomputes():
+        forget_reference(trainer)
     return trainer
 
 

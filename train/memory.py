@@ -1,12 +1,15 @@
-"""The most memory that training took, measured from when it began."""
+"""Memory of a run: the most that it took, and waiting for what the chat is about to give back."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 _SELF = Path("/proc/self")
+PATIENCE = 90.0  # seconds: the chat sees a run within two and ends the turn that it is at
 
 
 class Meter:
@@ -34,6 +37,32 @@ class Meter:
             return torch.cuda.max_memory_allocated()
         found = _kilobytes("VmHWM") if self.before else None
         return None if found is None else max(0, found - self.before)
+
+
+def await_room(
+    needed: int | None,
+    say: Callable[[str], None],
+    free: Callable[[], int | None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Whether `needed` bytes of the GPU are `free`, after waiting for them for `PATIENCE` seconds.
+
+    True at once where nothing is known or there is no GPU. False is no failure yet: the need is
+    predicted on the safe side.
+    """
+    free = free or _free
+    end = clock() + PATIENCE
+    while needed is not None and (left := free()) is not None and left < needed:
+        if clock() >= end:
+            return False
+        say("waiting for the GPU")
+        sleep(1.0)
+    return True
+
+
+def _free() -> int | None:
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
 
 
 def _kilobytes(name: str) -> int | None:

@@ -19,24 +19,26 @@ from trl import DPOTrainer
 
 
 class SharedPromptCollator:
-    """Rows of `prompt_ids, chosen_ids, rejected_ids` into one batch, padded on the right."""
+    """Rows of `prompt_ids, chosen_ids, rejected_ids` into one batch, padded on the right.
 
-    def __init__(self, pad: int) -> None:
+    Prompt and reply together are cut to `most` tokens, as TRL's own collator cuts them.
+    """
+
+    def __init__(self, pad: int, most: int | None = None) -> None:
         self.pad = pad
+        self.most = most
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Tensors (batch, length): `input_ids`, `position_ids`, `side` (0 prompt or padding,
         1 chosen, 2 rejected), `source` (the position whose output predicts this token); and
         `attention_mask` (batch, 1, length, length), True where a query sees a key."""
-        length = max(
-            sum(len(r[f"{k}_ids"]) for k in ("prompt", "chosen", "rejected")) for r in rows
-        )
+        parts = [self._parts(row) for row in rows]
+        length = max(sum(map(len, part)) for part in parts)
         shape = (len(rows), length)
         ids = torch.full(shape, self.pad)
         position, side, source = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
         real = torch.zeros(shape, dtype=torch.bool)
-        for i, row in enumerate(rows):
-            p, c, r = (row[f"{k}_ids"] for k in ("prompt", "chosen", "rejected"))
+        for i, (p, c, r) in enumerate(parts):
             end = len(p) + len(c) + len(r)
             ids[i, :end] = torch.tensor([*p, *c, *r])
             position[i, :end] = torch.tensor(
@@ -52,6 +54,11 @@ class SharedPromptCollator:
             if key in rows[0]:
                 batch[key] = torch.tensor([row[key] for row in rows])
         return batch
+
+    def _parts(self, row: dict[str, Any]) -> tuple[list[int], list[int], list[int]]:
+        prompt = list(row["prompt_ids"][: self.most])
+        left = None if self.most is None else self.most - len(prompt)
+        return prompt, list(row["chosen_ids"][:left]), list(row["rejected_ids"][:left])
 
 
 def _sees(side: Tensor, real: Tensor) -> Tensor:

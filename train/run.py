@@ -7,35 +7,24 @@ model it began from, and writes `model.json` last. However it ends, the folder s
 
 from __future__ import annotations
 
-import errno
 import gc
-import resource
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from empo.errors import Busy, DataError, EmpoError, UsageError
-from empo.errors import OutOfMemory as NoMemory
+from empo.errors import Busy, EmpoError, UsageError
 from empo.training.checkpoints import step_of, tidy, tidy_for_resume
-from empo.training.folder import RunFolder, keep_until, runs_home
-from empo.training.process import Identity, in_turn, take
-from empo.training.queue import DOOR, advance
+from empo.training.ending import classify, failed, stopped
+from empo.training.folder import RunFolder, give_room, keep_room, keep_until, runs_home
+from empo.training.process import cap_files, take
+from empo.training.queue import advance, claim
 from empo.training.recipe import Recipe
-from empo.training.status import (
-    ACTIVE,
-    FAILURES,
-    LOCK,
-    Problem,
-    RunStatus,
-    read_status,
-    write_status,
-)
+from empo.training.status import LOCK, Problem, RunStatus, read_status, write_status
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -43,8 +32,6 @@ if TYPE_CHECKING:
     from empo.training.progress import Progress
 
     Build = Callable[[Recipe, str, list[TrainerCallback]], Trainer]
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Told(Exception):
@@ -69,7 +56,7 @@ def execute(path: str, kind: str, build: Build) -> int:
     if first and lock is None:
         raise Busy(f"Another process works on the run {folder.name} already.")
     try:
-        return _work(folder, spec, build, _claim(folder) if first else read_status(folder), first)
+        return _work(folder, spec, build, claim(folder) if first else read_status(folder), first)
     finally:
         if lock:
             lock.close()
@@ -85,58 +72,37 @@ def _rank() -> str:
     return str(get_int_from_env(["RANK"], 0))
 
 
-def _claim(folder: RunFolder) -> RunStatus:
-    """Mark the run as this process's own; among the app's runs one is active at a time."""
-    home = folder.path.parent
-    if home != runs_home().resolve():
-        return _mine(folder)
-    with in_turn(home / DOOR):
-        from empo.training.folder import run_folders
-
-        for other in run_folders(home):
-            if other.name != folder.name and read_status(other).state in ACTIVE:
-                raise Busy(f"The run {other.name} is running; one run at a time.")
-        return _mine(folder)
-
-
-def _mine(folder: RunFolder) -> RunStatus:
-    status = read_status(folder)
-    return write_status(
-        folder,
-        replace(
-            status,
-            state="running",
-            phase="starting",
-            created=status.created or time.time(),
-            process=Identity.mine(),
-            problem=None,
-            sentence="",
-            action="",
-        ),
-    )
-
-
 def _work(folder: RunFolder, spec: Recipe, build: Build, status: RunStatus, first: bool) -> int:
     from empo.training.progress import Progress
 
     progress = Progress(folder, spec, status, first)
-    limit = int(spec.limits.disk_gb * 1e9)
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit if hard < 0 else min(limit, hard), hard))
+    cap_files(spec.limits.disk_gb)
     ask = _listen(progress)
     try:
+        if first:
+            keep_room(folder)
         _train(folder, spec, build, progress, ask, first)
     except _Told:
         _fail(progress, "killed", "A signal told its process to end before training began.")
     except Exception as error:
         problem, said = classify(error)
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        if problem == "other" and not isinstance(error, EmpoError):
-            import traceback
-
-            traceback.print_exc()
         _fail(progress, problem, said)
+        with suppress(OSError):  # log.txt may lie on the disk that is full
+            _print(error, problem)
+    finally:
+        if first:
+            give_room(folder)
+    if not first:  # of several processes only the first one says how the run ended
+        return int(progress.status.state == "failed")
     return 0 if progress.status.state in ("finished", "stopped") else 1
+
+
+def _print(error: Exception, problem: Problem) -> None:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    if problem == "other" and not isinstance(error, EmpoError):
+        import traceback
+
+        traceback.print_exception(error)
 
 
 def _listen(progress: Progress) -> dict[str, bool]:
@@ -162,7 +128,7 @@ def _train(
     first: bool,
 ) -> None:
     import train.trainers  # noqa: F401 - the libraries, before memory is measured
-    from train.memory import Meter
+    from train.memory import Meter, await_room
     from train.samples import Samples
 
     checkpoint = tidy_for_resume(folder) if first else _newest(folder)
@@ -174,9 +140,15 @@ def _train(
     if folder.stop_file.exists():
         _stopped(progress, f"It was stopped before step {step + 1}.")
         return
+    if first:
+        await_room(progress.status.memory.get("predicted"), progress.say)
     progress.say("loading")
     meter = Meter()
     callbacks = [progress, Samples(folder, spec, first)]
+    if spec.gate:
+        from train.gate import GateKeeper
+
+        callbacks.append(GateKeeper(spec.gate, progress))
     trainer = build(spec, str(folder.checkpoints), callbacks)
     ask["training"] = True
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -214,6 +186,8 @@ def _finish(folder: RunFolder, spec: Recipe, trainer: Trainer, progress: Progres
     gc.collect()
     publish(folder, spec, progress.say)
     sentence = f"It finished after {progress.status.step} steps."
+    if progress.gate_said:  # at the last evaluation, when there was nothing left to stop
+        sentence += f" But {progress.gate_said}"
     progress.status = write_status(
         folder, replace(progress.status, state="finished", phase="", sentence=sentence)
     )
@@ -228,51 +202,28 @@ def _ended(progress: Progress) -> None:
         _fail(progress, "killed", f"A signal told its process to end after step {step}.")
     elif progress.ended_by == "disk":
         _fail(progress, "disk", f"Its folder outgrew limits.disk_gb after step {step}.")
+    elif progress.ended_by == "gate":
+        _gate_closed(progress)
     elif progress.ended_by == "time":
         _stopped(progress, f"It reached limits.minutes after step {step}.")
     else:
         _stopped(progress, f"It was stopped after step {step}.")
 
 
+def _gate_closed(progress: Progress) -> None:
+    from train.gate import ACTION
+
+    said = f"It stopped itself after step {progress.status.step}: {progress.gate_said}"
+    progress.status = stopped(progress.folder, progress.status, said, ACTION)
+
+
 def _stopped(progress: Progress, sentence: str) -> None:
-    progress.folder.stop_file.unlink(missing_ok=True)
-    progress.status = write_status(
-        progress.folder,
-        replace(
-            progress.status,
-            state="stopped",
-            phase="",
-            sentence=sentence,
-            action="Resume it to go on from its last whole checkpoint.",
-        ),
-    )
+    progress.status = stopped(progress.folder, progress.status, sentence)
 
 
 def _fail(progress: Progress, problem: Problem, sentence: str) -> None:
-    usual, action = FAILURES[problem]
-    progress.status = replace(
-        progress.status, state="failed", phase="", problem=problem, sentence=sentence or usual,
-        action=action,
-    )  # fmt: skip
     if progress.first:
         tidy(progress.folder)  # what a full disk holds of an unfinished checkpoint
-        progress.folder.stop_file.unlink(missing_ok=True)
-        with suppress(OSError):
-            write_status(progress.folder, progress.status)
-
-
-def classify(error: BaseException) -> tuple[Problem, str]:
-    """What kind of failure `error` is, and the one sentence to say."""
-    said = " ".join(str(error).split())
-    low = said.lower()
-    first = (said[:300] or type(error).__name__).rstrip(".") + "."
-    memory = isinstance(error, MemoryError | NoMemory) or "out of memory" in low
-    if memory or "can't allocate memory" in low or "cannot allocate memory" in low:
-        return "out of memory", first if isinstance(error, NoMemory) else ""
-    if isinstance(error, DataError):
-        return "data", first
-    full = isinstance(error, OSError) and error.errno in _FULL
-    signs = ("no space left", "file too large", "failed writing file", "disk quota")
-    if full or any(sign in low for sign in signs):
-        return "disk", "The disk is full, or a file outgrew limits.disk_gb."
-    return "other", first if isinstance(error, EmpoError) else f"{type(error).__name__}: {first}"
+    progress.status = failed(
+        progress.folder, progress.status, problem, sentence, write=progress.first
+    )

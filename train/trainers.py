@@ -16,6 +16,7 @@ from trl import DPOTrainer, KTOTrainer, SFTTrainer
 
 from train.losses import ReplyTrainer
 from train.preference import PairTrainer
+from train.processes import processes
 
 
 class LikeLengths(Sampler[int]):
@@ -85,11 +86,9 @@ class PlainKto(KTOTrainer):
 
 def lean(model: Any) -> bool:
     """Whether the lean trainers know their way in `model`, and there is one process only."""
-    from accelerate import PartialState
-
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     shaped = hasattr(causal, "model") and hasattr(causal, "lm_head")
-    return shaped and PartialState().num_processes == 1
+    return shaped and processes().num_processes == 1
 
 
 def forget_reference(trainer: DPOTrainer) -> None:

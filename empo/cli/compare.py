@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("text", metavar="TEXT", help="what you say")
     option("--models", metavar="A,B", help="which, finished runs too (default: the stack's)")
-    option("--stack", help="a stack's name, its YAML file, or auto")
+    option("--stack", help="a stack's name, run:NAME, its YAML file, or auto")
     option("--quantisation", choices=QUANTISATIONS, help="default: nf4 on a GPU, none without")
     option("--prompt", metavar="NAME", help=f"one of {', '.join(PROMPT_NAMES)}")
     option("--seed", type=int, default=usual.seed)

@@ -8,6 +8,7 @@ Metrics: diff_epitome, level, kappa, distinct, self_bleu_4, vad, nidf, vader, wo
 bertscore_f1, perplexity, pair_accuracy. With perplexity and pair_accuracy alone nothing is
 generated. --tasks adds tasks of lm-evaluation-harness (pip install -r requirements-eval.txt), or
 `probe`, a small one of our own; --gate X fails where a model is more than X below the first.
+--run FOLDER does what FOLDER's spec.json asks for: so the page's evaluations are worked on.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from empo.cli.terminal import ProgressLine, print_json
 from empo.errors import DataError, UsageError
+from empo.evaluation.request import METRICS, Request, duration
 from empo.prompts import PROMPT_NAMES
 from empo.sampling import LIMITS
 from empo.settings import settings
@@ -47,17 +49,24 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--gate", type=float, metavar="X", help="fail where a task falls by more than X (0..1)")
     option("--out", type=Path, metavar="DIR", help="default: a folder in EMPO_HOME/reports")
     option("--json", action="store_true", help="print one JSON object")
+    option(
+        "--run", dest="folder", metavar="FOLDER", help="alone: the evaluation that waits in FOLDER"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.folder is not None:
+        from empo.evaluation.process import execute
+
+        return execute(args.folder)
     if args.seed not in LIMITS["seed"]:
         raise UsageError(f"--seed must be {LIMITS['seed']}, not {args.seed}.")
     if args.gate is not None and not (args.tasks and 0 <= args.gate <= 1):
         raise UsageError("--gate X goes with --tasks, X from 0 to 1.")
     # numpy and scikit-learn take a second to import: not for every command.
     from empo.evaluation.forgetting import dropped
+    from empo.evaluation.line import alone
     from empo.evaluation.report import markdown
-    from empo.evaluation.request import METRICS, Request
     from empo.evaluation.run import evaluate
 
     situations = _lines(args.situations) if args.situations else ()
@@ -82,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
         tasks=_names(args.tasks),
         task_path=args.task_path,
     ).checked()
-    report = evaluate(request, Remaining())
+    with alone(request.out):
+        report = evaluate(request, Remaining())
     print(f"Written to {request.out}.", file=sys.stderr)
     if args.json:
         print_json(report)
@@ -124,10 +134,3 @@ class Remaining:
             left = (now - self.began) * (1 - share) / (share - self.start)
             shown += f", {duration(left)} left"
         self.line.show(shown, last=share >= 1)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: 40 s, 12 min, 3 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -7,21 +7,25 @@ import re
 from typing import Any
 
 from empo.cli.terminal import megabytes, print_json
-from empo.models.catalogue import fitting
+from empo.models.catalogue import fitting, stacks_of_runs
 from empo.models.footprint import footprint
-from empo.models.inventory import items
+from empo.models.inventory import choose_stack, items
 from empo.models.stacks import Stack, load_stack, stack_names
 from empo.types import Quantisation
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stack", help="only this one: a name or a YAML file")
+    parser.add_argument("--stack", help="only this one: a name, run:NAME or a YAML file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    names = (args.stack,) if args.stack else stack_names()
-    found = [describe(load_stack(name)) for name in names]
+    if args.stack:
+        stacks: tuple[Stack, ...] = (choose_stack(args.stack),)
+    else:
+        stacks = tuple(map(load_stack, stack_names()))
+        stacks += stacks_of_runs(stacks)
+    found = [describe(stack) for stack in stacks]
     if args.json:
         print_json({"stacks": found})
     else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import time
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--mix", metavar="A=X,B=Y", help="the shares of a mix, as paper=0.5,hard=0.5")
     option("--seed", type=int, default=0)
     option("--draws", type=int, default=1, metavar="K", help="rejected replies a dialogue (1)")
+    option("--limit", type=int, metavar="N", help="so many of the pairs, drawn by --seed")
     option("--out", type=Path, metavar="FILE", help="write the pairs there")
     option("--format", choices=FORMATS, default="jsonl", help="of --out (jsonl)")
     option(
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     start = time.monotonic()
     if args.upload:
-        pairs = read_upload(args.upload)
+        pairs = _some(args, read_upload(args.upload))
         made, source = [Made(pairs, {"source": args.upload.name, "strategy": UPLOAD})], None
     else:
         source = read_source(_place(args.data))
@@ -91,6 +93,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--seed must be {LIMITS['seed']}, not {args.seed}.")
     if args.sample < 1:
         raise UsageError(f"--sample must be at least 1, not {args.sample}.")
+    if args.limit is not None and args.limit < 1:
+        raise UsageError(f"--limit must be at least 1, not {args.limit}.")
     if args.upload and (args.data or args.map or args.sampler or args.mix):
         raise UsageError("--upload takes ready pairs: leave out --data, --map, --sampler, --mix.")
     if args.mix and args.strategy not in (MIX, ALL):
@@ -120,6 +124,7 @@ def _make(args: argparse.Namespace, source: Source, name: str) -> Made:
     pairs = make_pairs(
         source.dialogues, name, args.seed, args.draws, shares, args.map, args.sampler
     )
+    pairs = _some(args, pairs)
     own = None if name == MIX else strategy(name)
     about = {
         "source": source.name,
@@ -133,6 +138,16 @@ def _make(args: argparse.Namespace, source: Source, name: str) -> Made:
         "seed": args.seed,
     }
     return Made(pairs, about)
+
+
+def _some(
+    args: argparse.Namespace, pairs: tuple[PreferencePair, ...]
+) -> tuple[PreferencePair, ...]:
+    """`--limit` of `pairs` in their order, drawn by `--seed`: they are sorted by emotion."""
+    if args.limit is None or args.limit >= len(pairs):
+        return pairs
+    kept = random.Random(args.seed).sample(range(len(pairs)), args.limit)
+    return tuple(pairs[n] for n in sorted(kept))
 
 
 def _reports(args: argparse.Namespace, made: list[Made], source: Source | None) -> list[Any]:

@@ -1,11 +1,13 @@
 """Training runs: start, list, show, follow, stop, resume, delete, draw.
 
     runs start SPEC.json | --recipe NAME [--name N] [--set key=value …]
+    runs start … --on jobs [--flavor l4x1] [--timeout 1h] [--namespace ORG] [--accept]
     runs list | show NAME | follow NAME | stop NAME [--now] | resume NAME | delete NAME
     runs draw NAME --out FILE.svg
 
 A run goes on when this command ends. `follow` shows it until it ends; interrupting `follow` does
-not interrupt the run. Every one of them takes --json.
+not interrupt the run. Every one of them takes --json. With --on jobs it is done on HF Jobs; what
+that costs at most is shown first, and nothing starts before it is accepted.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from empo import runs
+from empo.cli import on_jobs
 from empo.cli.terminal import ProgressLine, ask, megabytes, print_json, table
 from empo.errors import UsageError
 from empo.training.recipe import load_spec
@@ -45,6 +48,8 @@ def add(parser: argparse.ArgumentParser) -> None:
             _start_options(sub)
         elif name != "list":
             sub.add_argument("name", metavar="NAME")
+        if name in ("start", "resume"):
+            on_jobs.add(sub, start=name == "start")
         if name == "stop":
             sub.add_argument("--now", action="store_true", help="end its processes in seconds")
         if name == "draw":
@@ -71,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         "show": _show,
         "follow": lambda args: _follow(args.name, args.json),
         "stop": lambda args: _said(runs.stop(args.name, args.now), args.json),
-        "resume": lambda args: _said(runs.resume(args.name), args.json),
+        "resume": _resume,
         "delete": _delete,
         "draw": _draw,
     }
@@ -84,10 +89,28 @@ def _start(args: argparse.Namespace) -> int:
     if args.spec and not args.spec.endswith((".json", ".yaml", ".yml")):
         raise UsageError(f"{args.spec} is no .json or .yaml file; for a recipe write --recipe.")
     changes = [*args.set, *([f"name={args.name}"] if args.name else [])]
-    found = runs.start(load_spec(args.recipe or args.spec, changes), args.force)
+    spec = load_spec(args.recipe or args.spec, changes)
+    if args.on == "jobs":
+        offer = on_jobs.accepted(spec, args)
+        if offer is None:
+            return 1
+        found = runs.start_job(spec, offer, offer.cost)
+    else:
+        on_jobs.refuse(args)
+        found = runs.start(spec, args.force)
     if args.follow:
         return _follow(found.name, args.json)
     return _said(found.status, args.json)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    if not runs.on_hub(args.name):
+        on_jobs.refuse(args)
+        return _said(runs.resume(args.name), args.json)
+    offer = on_jobs.accepted(runs.run(args.name).spec, args)
+    if offer is None:
+        return 1
+    return _said(runs.resume_job(args.name, offer, offer.cost), args.json)
 
 
 def _said(status: RunStatus, as_json: bool) -> int:
@@ -99,7 +122,7 @@ def _said(status: RunStatus, as_json: bool) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = runs.runs()
+    found = runs.runs(follow=False)
     if args.json:
         print_json([status.as_json() for status in found])
     elif not found:
@@ -118,8 +141,9 @@ def _row(status: RunStatus) -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
+    runs.runs(follow=False)
     found = runs.run(args.name)
-    last = runs.metrics(args.name)[-1:]
+    last, job = runs.metrics(args.name)[-1:], found.job
     if args.json:
         print_json(
             {
@@ -128,10 +152,13 @@ def _show(args: argparse.Namespace) -> int:
                 "result": found.result,
                 "trouble": list(found.trouble),
                 "last": last[0] if last else None,
+                "job": {"id": job.id, "url": job.url, "repo": job.repo} if job else None,
             }
         )
         return 0
     print(line(found.status))
+    if job:
+        print(f"  job {job.url or 'not started'}, its files in {job.repo}")
     for row in last:
         print("  " + ", ".join(f"{k} {_short(v)}" for k, v in row.items() if k != "step"))
     for name, value in found.status.memory.items():
@@ -186,7 +213,8 @@ def _delete(args: argparse.Namespace) -> int:
     if not args.yes and not ask(f"Delete the run {args.name} with its adapter?", "add --yes"):
         print("Nothing was deleted.", file=sys.stderr)
         return 1
-    runs.delete(args.name)
+    if left := runs.delete(args.name):
+        print(left, file=sys.stderr)
     if args.json:
         print_json({"deleted": args.name})
     else:
@@ -213,6 +241,8 @@ def _draw(args: argparse.Namespace) -> int:
 def line(status: RunStatus) -> str:
     """A run in one line."""
     parts = [f"{status.name}: {status.state}"]
+    if status.where:
+        parts[0] += f" on {status.where}"
     if status.problem:
         parts[0] += f" ({status.problem})"
     if status.steps:

@@ -9,8 +9,6 @@ alternate: the first speaker (user) tells, the listener (assistant) answers.
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from empo.data.emotions import EMOTIONS
+from empo.data.lines import text_lines
 from empo.errors import DataError
 from empo.sampling import clean_message
 from empo.types import Dialogue, Turn
@@ -81,7 +80,7 @@ def read_dialogues(path: Path) -> Dialogues:
             dialogues = _assemble(_from_parquet(path, problems), problems)
         else:
             raise DataError(f"{path.name} is not a .jsonl, .csv or .parquet file (.gz allowed).")
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path.name} cannot be read: {error}.") from error
     if not dialogues:
         first = (
@@ -124,25 +123,20 @@ def listener_turns(dialogue: Dialogue) -> Iterator[tuple[tuple[Turn, ...], str]]
             yield dialogue.turns[:i], turn.text
 
 
-def _open_text(path: Path) -> io.TextIOBase:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
 def _clean(text: str) -> str:
     return " ".join(clean_message(text.replace("_comma_", ",")).split())
 
 
 def _from_jsonl(path: Path, problems: list[Problem]) -> Iterator[Dialogue]:
-    with _open_text(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                yield _dialogue_of(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                problems.append(Problem(number, str(error)))
+    for number, line in enumerate(text_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            yield _dialogue_of(json.loads(line))
+        except RecursionError:
+            problems.append(Problem(number, "it is nested too deeply"))
+        except ValueError as error:
+            problems.append(Problem(number, str(error)))
 
 
 def _dialogue_of(row: Any) -> Dialogue:
@@ -186,14 +180,13 @@ def _utterance(line: int, row: dict[str, Any]) -> _Utterance:
 
 
 def _from_csv(path: Path, problems: list[Problem]) -> Iterator[_Utterance]:
-    with _open_text(path) as lines:
-        # The original is not quoted: a quotation mark in it is one.
-        reader = csv.DictReader(lines, quoting=csv.QUOTE_NONE)
-        for row in reader:
-            try:
-                yield _utterance(reader.line_num, row)
-            except ValueError as error:
-                problems.append(Problem(reader.line_num, str(error)))
+    # The original is not quoted: a quotation mark in it is one.
+    reader = csv.DictReader(text_lines(path), quoting=csv.QUOTE_NONE)
+    for row in reader:
+        try:
+            yield _utterance(reader.line_num, row)
+        except ValueError as error:
+            problems.append(Problem(reader.line_num, str(error)))
 
 
 def _from_parquet(path: Path, problems: list[Problem]) -> Iterator[_Utterance]:
@@ -211,7 +204,9 @@ def _from_parquet(path: Path, problems: list[Problem]) -> Iterator[_Utterance]:
                 except ValueError as error:
                     problems.append(Problem(number, str(error)))
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path.name} is not a parquet file that can be read: {error}.") from error
+        raise DataError(
+            f"{path.name} is not a parquet file that can be read: {str(error).rstrip('.')}."
+        ) from error
 
 
 def _assemble(rows: Iterable[_Utterance], problems: list[Problem]) -> list[Dialogue]:

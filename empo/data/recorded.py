@@ -10,16 +10,15 @@ EPITOME levels that the authors' classifiers gave the system's and the human's r
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TextIO
 
 from empo.data.emotions import EMOTIONS
+from empo.data.lines import text_lines
 from empo.errors import DataError
 from empo.types import ModelSpec, Turn
 
@@ -86,22 +85,20 @@ def read_replies(path: Path) -> tuple[RecordedReply, ...]:
         DataError: it is not such a file; names the row, from 1, and the column.
     """
     try:
-        with _opened(path) as lines:
-            return tuple(_rows(path.name, lines))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        return tuple(_rows(path.name, text_lines(path)))
+    except csv.Error as error:
         raise DataError(f"{path.name} cannot be read: {' '.join(str(error).split())}.") from error
 
 
-def _opened(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open("r", encoding="utf-8", newline="")
-
-
-def _rows(name: str, lines: TextIO) -> Iterator[RecordedReply]:
+def _rows(name: str, lines: Iterable[str]) -> Iterator[RecordedReply]:
     csv.field_size_limit(_FIELD_LIMIT)
     reader = csv.DictReader(lines, delimiter="~")
-    if lacking := [c for c in _NEEDED if c not in (reader.fieldnames or ())]:
+    names = reader.fieldnames or ()
+    if len(names) == 1:
+        raise DataError(f"{name} is no file of recorded replies: ~ must be between its columns.")
+    if not names:
+        raise DataError(f"{name} holds no reply.")
+    if lacking := [c for c in _NEEDED if c not in names]:
         raise DataError(f"{name} has no column {lacking[0]}: it is no file of recorded replies.")
     for number, row in enumerate(reader, 1):
         yield _row(name, number, row)

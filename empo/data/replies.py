@@ -8,16 +8,16 @@ writes such files, so that its replies can be measured again.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from empo.data.emotions import EMOTIONS
+from empo.data.lines import text_lines
 from empo.data.recorded import Levels, read_replies
 from empo.errors import DataError
 from empo.types import Turn
@@ -64,6 +64,8 @@ def read_answers(path: Path) -> dict[str, tuple[Answered, ...]]:
         raise DataError(f"There is no file {path}.")
     if path.name.lower().endswith((".jsonl", ".jsonl.gz")):
         return _from_jsonl(path)
+    if path.name.lower().endswith((".json", ".json.gz")):
+        raise DataError(f"{path.name}: write one JSON object a line, and call the file .jsonl.")
     rows, seen = read_replies(path), Counter[str]()
     if not rows:
         raise DataError(f"{path.name} holds no reply.")
@@ -86,16 +88,11 @@ def read_answers(path: Path) -> dict[str, tuple[Answered, ...]]:
 def _from_jsonl(path: Path) -> dict[str, tuple[Answered, ...]]:
     found: dict[str | None, list[Answered]] = {}
     seen: dict[str | None, Counter[str]] = {}
-    try:
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8-sig") as lines:
-            for number, row in _objects(path.name, lines):
-                system = _text(path.name, number, row, "system")
-                if system != HUMAN:
-                    answered = _answered(path.name, number, row, seen.setdefault(system, Counter()))
-                    found.setdefault(system, []).append(answered)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} cannot be read: {' '.join(str(error).split())}.") from error
+    for number, row in _objects(path.name, text_lines(path)):
+        system = _text(path.name, number, row, "system")
+        if system != HUMAN:
+            answered = _answered(path.name, number, row, seen.setdefault(system, Counter()))
+            found.setdefault(system, []).append(answered)
     if not found:
         raise DataError(f"{path.name} holds no reply.")
     if len(found) == 1:
@@ -103,16 +100,21 @@ def _from_jsonl(path: Path) -> dict[str, tuple[Answered, ...]]:
     return {name or stem(path): tuple(rows) for name, rows in found.items()}
 
 
-def _objects(name: str, lines: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(name: str, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{name}: row {number} is not JSON: {error}.") from error
+        except json.JSONDecodeError as error:
+            said = f"{error.msg} (character {error.pos + 1})"
+            raise DataError(f"{name}: row {number} is not JSON: {said}.") from error
+        except RecursionError as error:
+            raise DataError(f"{name}: row {number} is nested too deeply.") from error
+        except ValueError as error:
+            raise DataError(f"{name}: row {number} holds a number that is too long.") from error
         if not isinstance(row, dict):
-            raise DataError(f"{name}: row {number} is not a JSON object.")
+            raise DataError(f"{name}: row {number} is not a JSON object; write one a line.")
         yield number, row
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from empo.data.dialogues import find_split, read_dialogues
+from empo.data.dialogues import Dialogues, find_split, read_dialogues
 from empo.data.preferences import last_exchange
 from empo.data.replies import Answered, read_answers
 from empo.errors import DataError, UsageError
@@ -17,15 +18,17 @@ from empo.types import Dialogue, Turn
 OWN = "situations"  # what a report calls them
 
 
-def dialogues_of(request: Request) -> tuple[tuple[Dialogue, ...], list[Dialogue]]:
-    """All dialogues of the file, and those of them that are evaluated.
+def dialogues_of(request: Request) -> tuple[Dialogues, list[Dialogue]]:
+    """What the file holds, and those of its dialogues that are evaluated.
 
     Raises:
-        DataError: there is no such file, or nothing in it.
+        DataError: there is no such file, nothing in it, or a dialogue twice.
     """
-    path = data_file(request)
-    every = read_dialogues(path).dialogues
-    return every, sample(every, request.limit, request.seed)
+    found = read_dialogues(data_file(request))
+    twice = [name for name, n in Counter(d.id for d in found.dialogues).items() if n > 1]
+    if twice:
+        raise DataError(f"{found.path.name}: the conv_id {twice[0][:60]} stands twice.")
+    return found, sample(found.dialogues, request.limit, request.seed)
 
 
 def data_file(request: Request) -> Path:

@@ -28,13 +28,16 @@ def knowledge(work: Work, stack: Stack, specs: Sequence[ModelSpec]) -> dict[str,
         UsageError: lm-evaluation-harness is not installed, or has no such task.
         StackError: a model cannot be loaded or scored.
     """
+    from empo.models.likelihood import as_served
     from empo.models.probe import probe
 
     found: dict[str, dict[str, Number]] = {spec.name: {} for spec in specs}
-    for spec in specs if PROBE in work.request.tasks else ():
+    asked = PROBE in work.request.tasks
+    served = as_served(stack, work.request.quantisation) if asked else None
+    for spec in specs if served else ():
         work.pause()
         work.tell(f"probe, {spec.name}", 0.0)
-        right = np.array(probe(stack, spec.name), float)
+        right = np.array(probe(stack, spec.name, likelihood=served), float)
         drawn = draws(len(right), work.request.seed)
         found[spec.name][PROBE] = number(
             float(right.mean()), mean_interval(right, drawn), len(right)

@@ -21,7 +21,7 @@ from empo.evaluation.measure import Columns
 from empo.evaluation.request import Work
 from empo.metrics.baselines import EmotionFit, Overlap, length_scores
 from empo.metrics.pair_accuracy import wins
-from empo.models.likelihood import Likelihood, TurnScore
+from empo.models.likelihood import Likelihood, TurnScore, as_served
 from empo.models.stacks import Stack
 from empo.pairs import paper_pairs
 from empo.prompts import system_prompt, with_system
@@ -61,7 +61,8 @@ class Probabilities:
             StackError: it cannot be loaded or scored.
             Stopped: somebody stopped the evaluation.
         """
-        self._likelihood = self._likelihood or Likelihood(self.stack)
+        asked = self.work.request.quantisation
+        self._likelihood = self._likelihood or as_served(self.stack, asked)
 
         def heard(done: int, total: int) -> None:
             self.work.pause()

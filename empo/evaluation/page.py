@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from empo.evaluation.catalogue import GROUPS, Entry, measured
+from empo.evaluation.collect import OWN
 from empo.evaluation.pictures import baseline_values, dots, heat, legend, told, why
 from empo.evaluation.replies import by_emotion
 
@@ -58,11 +59,15 @@ def facts(report: Mapping[str, Any]) -> str:
     """What was measured on what, as a paragraph."""
     run = report["run"]
     data = run["data"] if isinstance(run["data"], str) else ", ".join(run["data"])
-    parts = [f"{run['counts']['dialogues']:,} dialogues of {data}"]
+    count = f"{run['counts']['dialogues']:,}"
+    parts = [f"{count} {data}" if data == OWN else f"{count} dialogues of {data}"]
     if run["stack"]:
-        parts.append(f"stack {run['stack']}, prompt {run['prompt']}")
+        how = run.get("quantisation", "none")
+        held = "" if how == "none" else f" in {how}"
+        parts.append(f"stack {run['stack']}{held}, prompt {run['prompt']}")
     parts += [f"seed {run['seeds']['sample']}", f"levels: {run['levels']}", "95 % intervals"]
-    return f'<p class="facts">{escape("; ".join(parts))}.</p>'
+    left = f" {run['left_out']}" if run.get("left_out") else ""
+    return f'<p class="facts">{escape("; ".join(parts))}.{escape(left)}</p>'
 
 
 def pictures(report: Mapping[str, Any]) -> str:

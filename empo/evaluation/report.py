@@ -146,10 +146,11 @@ def _chunks(entries: Sequence[Entry]) -> list[list[Entry]]:
 def _head(run: Mapping[str, Any]) -> str:
     counts = run["counts"]
     data = run["data"] if isinstance(run["data"], str) else ", ".join(run["data"])
-    stack = f"stack {run['stack']}, prompt {run['prompt']}, " if run["stack"] else ""
+    held = "" if run.get("quantisation") in (None, "none") else f" in {run['quantisation']}"
+    stack = f"stack {run['stack']}{held}, prompt {run['prompt']}, " if run["stack"] else ""
     return (
         f"{stack}{counts['dialogues']} dialogues of {data}, seed {run['seeds']['sample']}, levels: "
-        f"{run['levels']}; 95 % intervals."
+        f"{run['levels']}; 95 % intervals." + (f" {run['left_out']}" if run.get("left_out") else "")
     )
 
 

@@ -33,6 +33,13 @@ Progress = Callable[[str, float], None]
 """What is being done, and the share of it that is done, 0..1."""
 
 
+def duration(seconds: float) -> str:
+    """Seconds for a person: 40 s, 12 min, 3 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 class Stopped(EmpoError):
     """Somebody stopped the evaluation; the same request goes on from where it was."""
 

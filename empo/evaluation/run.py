@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from empo.errors import EmpoError
-from empo.evaluation import collect
 from empo.evaluation.baselines import (
     Baseline,
     as_levels,
@@ -17,25 +15,20 @@ from empo.evaluation.baselines import (
     human_levels,
 )
 from empo.evaluation.comparisons import compare
-from empo.evaluation.generate import generate
 from empo.evaluation.measure import Columns, Meters, measure, scored
+from empo.evaluation.of_models import OfModels
+from empo.evaluation.of_replies import OfReplies
 from empo.evaluation.report import write
 from empo.evaluation.request import OF_MODELS, Progress, Request, System, Work
-from empo.evaluation.summary import Metrics, Number, summarise
+from empo.evaluation.summary import Metrics, summarise
 from empo.metrics.bootstrap import RESAMPLES, draws
 from empo.metrics.significance import FLIPS
-from empo.models.fingerprint import short_hashes
-from empo.models.inventory import choose_stack
-from empo.models.stacks import Stack
-from empo.types import Dialogue, ModelSpec, Sampling
 
 if TYPE_CHECKING:
     from empo.models.engine import Engine
 
 Report = dict[str, Any]
 NO_LIKELY = dict.fromkeys(OF_MODELS, "This baseline has no probabilities.")
-NO_MODEL = "Recorded replies come without the model that made them."
-NO_DIALOGUE = "Situations have no human reply to be likely or not."
 
 
 def evaluate(
@@ -60,117 +53,11 @@ def evaluate(
     except OSError as error:
         raise EmpoError(f"{request.out} cannot be made a folder: {error.strerror}.") from error
     work = Work(request, [], [], progress or (lambda text, share: None), stop or threading.Event())
-    job = _OfReplies(work) if request.replies else _OfModels(work, engine)
+    job = OfReplies(work) if request.replies else OfModels(work, engine)
     return _finish(work, job)
 
 
-class _OfReplies:
-    """Files of recorded replies."""
-
-    def __init__(self, work: Work) -> None:
-        work.items, work.systems = collect.recorded_of(work.request)
-        self.why = dict.fromkeys(OF_MODELS, NO_MODEL)
-        self.facts: dict[str, Any] = {
-            "stack": None,
-            "prompt": None,
-            "sampling": None,
-            "revisions": {},
-            "data": [path.name for path in work.request.replies],
-        }
-
-    def columns(self, name: str) -> Columns:
-        return {}
-
-    def pair_baselines(self) -> dict[str, np.ndarray | None]:
-        return {}
-
-    def knowledge(self) -> dict[str, dict[str, Number]]:
-        return {}
-
-
-class _OfModels:
-    """Models of a stack, on dialogues or situations."""
-
-    def __init__(self, work: Work, engine: Engine | None) -> None:
-        self.work, request = work, work.request
-        self.stack = engine.stack if engine else choose_stack(request.stack)
-        self.specs = _specs(self.stack, request)
-        self.prompt = request.prompt or self.stack.prompt
-        self.every: tuple[Dialogue, ...] = ()
-        self.dialogues: list[Dialogue] = []
-        if request.situations:
-            work.items = collect.situations_of(request)
-            self.why = dict.fromkeys(OF_MODELS, NO_DIALOGUE)
-        else:
-            self.every, self.dialogues = collect.dialogues_of(request)
-            work.items = collect.items_of(self.dialogues)
-            self.why = {"pair_accuracy": "Only preference-trained models have a reference."}
-        sampling = Sampling(seed=request.seed)
-        self.facts = {
-            "stack": self.stack.name,
-            "prompt": self.prompt,
-            "sampling": asdict(sampling),
-            "revisions": _revisions(self.stack),
-            "data": collect.OWN if request.situations else collect.data_file(request).name,
-        }
-        self.pairs: dict[str, np.ndarray] = {}
-        if request.generates:
-            work.systems = self._replies(engine, sampling)
-        else:
-            work.systems = [System(s.name, [None] * len(work.items)) for s in self.specs]
-        self._likelihoods()
-
-    def _replies(self, engine: Engine | None, sampling: Sampling) -> list[System]:
-        own = None if engine else _load(self.stack, self.work.request)
-        try:
-            return generate(self.work, engine or own, self.specs, self.prompt, sampling, self.facts)
-        finally:
-            if own:
-                own.close()
-
-    def _likelihoods(self) -> None:
-        self.likely: dict[str, Columns] = {}
-        wanted = set(self.work.request.metrics) & set(OF_MODELS)
-        if not wanted or not self.dialogues:
-            return
-        from empo.evaluation.likelihoods import (
-            Probabilities,
-            pair_columns,
-            pairs_of,
-            perplexity_columns,
-        )
-
-        found = Probabilities(self.work, self.stack, self.prompt)
-        if "perplexity" in wanted:
-            for spec in self.specs:
-                self.likely[spec.name] = perplexity_columns(found, spec, self.dialogues)
-        if "pair_accuracy" in wanted:
-            self.preferred = pairs_of(self.every, self.dialogues, self.work.request.seed)
-            self.pairs = pair_columns(found, self.specs, self.dialogues, self.preferred)
-
-    def columns(self, name: str) -> Columns:
-        found = dict(self.likely.get(name, {}))
-        if name in self.pairs:
-            found["pair_accuracy"] = self.pairs[name]
-        return found
-
-    def pair_baselines(self) -> dict[str, np.ndarray | None]:
-        if not self.pairs:
-            return {}
-        from empo.evaluation.likelihoods import pair_baselines
-
-        folder = collect.data_file(self.work.request).parent
-        return pair_baselines(self.work, folder, self.dialogues, self.preferred)
-
-    def knowledge(self) -> dict[str, dict[str, Number]]:
-        if not self.work.request.tasks:
-            return {}
-        from empo.evaluation.forgetting import knowledge
-
-        return knowledge(self.work, self.stack, self.specs)
-
-
-def _finish(work: Work, job: _OfReplies | _OfModels) -> Report:
+def _finish(work: Work, job: OfReplies | OfModels) -> Report:
     """Measure all systems and baselines, compare them, write the report."""
     request, items = work.request, work.items
     meters = Meters(request)
@@ -257,7 +144,7 @@ def _settle_levels(work: Work, meters: Meters) -> bool:
     return False
 
 
-def _pair_baselines(job: _OfReplies | _OfModels, request: Request, count: int) -> list[Baseline]:
+def _pair_baselines(job: OfReplies | OfModels, request: Request, count: int) -> list[Baseline]:
     found = []
     for name, column in job.pair_baselines().items():
         why = dict.fromkeys(request.metrics, "This baseline chooses between replies, it has none.")
@@ -268,24 +155,7 @@ def _pair_baselines(job: _OfReplies | _OfModels, request: Request, count: int) -
     return found
 
 
-def _specs(stack: Stack, request: Request) -> tuple[ModelSpec, ...]:
-    if not request.models:
-        return stack.models
-    return tuple(stack.model(name) for name in request.models)
-
-
-def _load(stack: Stack, request: Request) -> Engine:
-    from empo.models.loading import load_engine
-
-    return load_engine(stack, request.quantisation)
-
-
-def _revisions(stack: Stack) -> dict[str, str | None]:
-    """The base's revision on the Hub (None: a folder), and the hash of every model's adapter."""
-    return {"base": stack.base.revision, **short_hashes(stack)}
-
-
-def _run(work: Work, job: _OfReplies | _OfModels, stored: bool) -> dict[str, Any]:
+def _run(work: Work, job: OfReplies | OfModels, stored: bool) -> dict[str, Any]:
     request = work.request
     scorer = "stored with the replies" if stored else "embedded scorer"
     return {
@@ -300,6 +170,7 @@ def _run(work: Work, job: _OfReplies | _OfModels, stored: bool) -> dict[str, Any
             "resamples": RESAMPLES,
             "flips": FLIPS,
         },
+        "left_out": job.left_out,
         "levels": scorer,
         "metrics": list(request.metrics),
         "notes": NOTES,

@@ -11,7 +11,8 @@ from typing import Any
 from empo.errors import DataError
 from empo.evaluation.baselines import CONSTANT
 from empo.evaluation.catalogue import entry
-from empo.settings import ASSETS, settings
+from empo.settings import ASSETS
+from empo.training.folder import reports_home
 
 EXAMPLES = ASSETS / "reports"
 REPORT = "report.json"
@@ -33,7 +34,7 @@ class Found:
 
 def home() -> Path:
     """Where reports go that are given no other place."""
-    return settings().home / "reports"
+    return reports_home()
 
 
 def reports() -> list[Found]:

@@ -1,1 +1,1 @@
-"""What comes from elsewhere: data sets that may not be shipped, fetched from their owners."""
+"""What comes from the Hub and other owners, and what goes there: data, adapters, jobs."""

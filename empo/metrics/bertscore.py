@@ -84,8 +84,9 @@ def published_encoder() -> Encode:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(PUBLISHED)
-    model = AutoModel.from_pretrained(PUBLISHED, use_safetensors=True).eval()
+    model = AutoModel.from_pretrained(PUBLISHED, use_safetensors=True).to(device).eval()
 
     def encode(texts: Sequence[str]) -> list[np.ndarray]:
         found: list[np.ndarray] = []
@@ -96,11 +97,11 @@ def published_encoder() -> Encode:
                 truncation=True,
                 max_length=MAX_PIECES,
                 return_tensors="pt",
-            )
+            ).to(device)
             with torch.inference_mode():
                 hidden = model(**batch, output_hidden_states=True).hidden_states[LAYER]
             lengths = batch["attention_mask"].sum(1).tolist()
-            found += [row[:n].numpy() for row, n in zip(hidden, lengths, strict=True)]
+            found += [row[:n].cpu().numpy() for row, n in zip(hidden, lengths, strict=True)]
         return found
 
     return encode

@@ -1,7 +1,8 @@
 """Finished training runs as models of a stack: read from their folders, anew at every look.
 
 A run leaves `model.json` in its folder, as the last thing it does; what has one, and sits on the
-stack's base, can answer beside the stack's own models.
+stack's base, can answer beside the stack's own models. Runs over a base that no stack has are a
+stack of their own, `run:NAME`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from empo.errors import UsageError
 from empo.models.stacks import Source, Stack
+from empo.prompts import PROMPT_NAMES
 from empo.settings import settings
 from empo.types import ModelSpec, Stage
 
 ENTRY = "model.json"
+RUN = "run:"  # before a run's name, where a stack's name is asked for
+VOICES = 4  # runs that such a stack has at most, each with an adapter in memory
 
 
 class _Entry(BaseModel):
@@ -29,7 +33,7 @@ class _Entry(BaseModel):
     stage: Stage
     base: str
     adapter: Annotated[str, Field(pattern=r"^[\w-]{1,40}$")]
-    prompt: str = "none"
+    prompt: Literal[PROMPT_NAMES] = "none"
     created: int = 0
 
 
@@ -41,6 +45,7 @@ class RunModel:
     source: Source
     base: str
     created: int
+    prompt: str = "none"
 
 
 def run_models(home: Path | None = None) -> tuple[RunModel, ...]:
@@ -57,7 +62,7 @@ def run_models(home: Path | None = None) -> tuple[RunModel, ...]:
         if path.parent.name != entry.name or not (folder / "adapter_config.json").is_file():
             continue
         spec = ModelSpec(entry.name, entry.label, entry.plain, entry.stage, {entry.name: 1.0})
-        found.append(RunModel(spec, Source(str(folder)), entry.base, entry.created))
+        found.append(RunModel(spec, Source(str(folder)), entry.base, entry.created, entry.prompt))
     return tuple(sorted(found, key=lambda model: (-model.created, model.spec.name)))
 
 
@@ -75,7 +80,8 @@ def with_runs(stack: Stack, names: Iterable[str], home: Path | None = None) -> S
     """`stack` with those of `names` added that are finished runs and not its own models.
 
     Raises:
-        UsageError: a name is neither a model of the stack nor a finished run on its base.
+        UsageError: a name is neither a model of the stack nor a finished run on its base; says
+            where a run over another base answers.
     """
     own = {model.name for model in stack.models}
     wanted = [name for name in dict.fromkeys(names) if name not in own]
@@ -83,6 +89,12 @@ def with_runs(stack: Stack, names: Iterable[str], home: Path | None = None) -> S
         return stack
     known: Mapping[str, RunModel] = {model.spec.name: model for model in fitting(stack, home)}
     if unknown := [name for name in wanted if name not in known]:
+        for other in run_models(home):
+            if other.spec.name == unknown[0] and not _same(Source(other.base), stack.base):
+                raise UsageError(
+                    f"The run {unknown[0]} sits on another base ({other.base}) than the stack "
+                    f"{stack.name}: take --stack {RUN}{unknown[0]}."
+                )
         models = ", ".join(model.name for model in stack.models)
         runs = f", and the finished runs {', '.join(known)}" if known else ""
         raise UsageError(
@@ -93,6 +105,44 @@ def with_runs(stack: Stack, names: Iterable[str], home: Path | None = None) -> S
         adapters={**stack.adapters, **{name: known[name].source for name in wanted}},
         models=(*stack.models, *(known[name].spec for name in wanted)),
     )
+
+
+def stack_of_run(name: str, home: Path | None = None) -> Stack:
+    """The base of the finished run `name`, that run, and the newest others over the same base.
+
+    Raises:
+        UsageError: no run of that name has finished.
+    """
+    known = {model.spec.name: model for model in run_models(home)}
+    if name not in known:
+        finished = ", ".join(list(known)[:8]) or "there is none yet"
+        raise UsageError(f"No run “{name[:60]}” has finished; those that have: {finished}.")
+    own = known[name]
+    base = Source(own.base)
+    others = [m for m in known.values() if m is not own and _same(Source(m.base), base)]
+    voices = [m for m in (own, *others) if m.spec.name != "base"][:VOICES]
+    return Stack(
+        name=f"{RUN}{name}",
+        title=f"the run {name}, over {own.base}",
+        about="A base that no stack has, with the finished runs over it.",
+        base=base,
+        adapters={model.spec.name: model.source for model in voices},
+        models=(
+            ModelSpec("base", "Base", "before training", "base"),
+            *(model.spec for model in voices),
+        ),
+        prompt=own.prompt,
+    )
+
+
+def stacks_of_runs(stacks: Iterable[Stack], home: Path | None = None) -> tuple[Stack, ...]:
+    """A stack for each base of a finished run that none of `stacks` has, the newest first."""
+    found = list(stacks)
+    own = len(found)
+    for model in run_models(home):
+        if not any(_same(Source(model.base), stack.base) for stack in found):
+            found.append(stack_of_run(model.spec.name, home))
+    return tuple(found[own:])
 
 
 def _same(one: Source, other: Source) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empo.errors import DataError, UsageError
-from empo.models.likelihood import Likelihood
+from empo.models.likelihood import as_served
 from empo.models.stacks import Stack
 from empo.types import Quantisation
 
@@ -78,10 +78,7 @@ def _served(
     stack: Stack, model: str, quantisation: Quantisation | None
 ) -> tuple[PreTrainedModel, Any]:
     """The model with its adapter chosen, and its tokenizer."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    likelihood = Likelihood(stack, device, quantisation)
+    likelihood = as_served(stack, quantisation)
     likelihood.choose(model)
     return likelihood.model, likelihood.tokenizer
 

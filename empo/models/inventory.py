@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from empo.models.catalogue import RUN, stack_of_run
 from empo.models.stacks import Source, Stack, load_stack, stack_names
 
 CONFIG = {"base": "config.json", "adapter": "adapter_config.json"}
@@ -37,12 +38,16 @@ def missing(stack: Stack) -> tuple[Item, ...]:
 def choose_stack(name: str) -> Stack:
     """The stack called `name`; `auto` is the largest on this machine that fits, or nano.
 
+    `run:NAME` is the base of a finished training run, with the runs over it.
+
     Without a look at torch, which takes seconds to import, where no other stack's files are here.
 
     Raises:
-        UsageError: there is no such stack.
+        UsageError: there is no such stack, or no such run has finished.
         StackError: its file is not a stack.
     """
+    if name.startswith(RUN):
+        return stack_of_run(name.removeprefix(RUN))
     if name != "auto":
         return load_stack(name)
     others = [load_stack(other) for other in stack_names() if other != "nano"]

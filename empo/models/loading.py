@@ -15,6 +15,7 @@ from empo.models.decoding import Decoder
 from empo.models.encoding import Encoder
 from empo.models.footprint import footprint
 from empo.models.inventory import items, missing
+from empo.models.llama import hasten
 from empo.models.local import LocalEngine
 from empo.models.lora import install, uninstall
 from empo.models.stacks import Source, Stack, load_stack, stack_names
@@ -34,18 +35,19 @@ def load_engine(
     stack: Stack,
     quantisation: Quantisation | None = None,
     report: Report = lambda text, share: None,
+    gpu: bool | None = None,
 ) -> LocalEngine:
     """Load `stack`: on CUDA in nf4 unless told otherwise, else on the CPU in fp32.
+
+    `gpu` False: on the CPU although there is a GPU.
 
     Raises:
         UsageError: an unknown quantisation.
         StackError: files are missing, damaged, or must not be loaded.
         OutOfMemory: the machine has too little memory; names the cheapest fix.
     """
-    gpu = torch.cuda.is_available()
-    how = quantisation or stack.quantisation or ("nf4" if gpu else "none")
-    if how not in QUANTISATIONS:
-        raise UsageError(f"There is no quantisation “{how}”; choose {', '.join(QUANTISATIONS)}.")
+    gpu = torch.cuda.is_available() if gpu is None else gpu
+    how = served_in(stack, quantisation, gpu)
     _fetch(stack, report)
     check_memory(stack, how, gpu)
     report("Loading the base", 0.3)
@@ -53,11 +55,28 @@ def load_engine(
     model, encoder = _load_base(base.folder, how, gpu, stack.context)
     before = tensor_bytes(model)
     blend = install(model, _read(stack, model.dtype, report))
+    hasten(model)
     gc.collect()
     decoder = Decoder(model, blend, encoder, _ends(model, encoder))
     report("Ready", 1.0)
     sizes = {"base": before, "stack": tensor_bytes(model)}
     return LocalEngine(stack, how, decoder, sizes, settings().max_queue)
+
+
+def served_in(
+    stack: Stack, quantisation: Quantisation | None = None, gpu: bool | None = None
+) -> Quantisation:
+    """How the base of `stack` is held where `quantisation` is asked for (`gpu` None: if there is).
+
+    Raises:
+        UsageError: an unknown quantisation.
+    """
+    gpu = torch.cuda.is_available() if gpu is None else gpu
+    usual: Quantisation = "nf4" if gpu else "none"
+    how = quantisation or stack.quantisation or usual
+    if how not in QUANTISATIONS:
+        raise UsageError(f"There is no quantisation “{how}”; choose {', '.join(QUANTISATIONS)}.")
+    return how
 
 
 def exchange(decoder: Decoder, old: Stack, new: Stack) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,16 +88,20 @@ class LocalEngine:
         return self._jobs.qsize() + self._running
 
     def close(self) -> None:
+        """Answer what has been asked already, stop the thread and let go of the weights."""
         with self._door:
             self._closed = True
         self._jobs.put(None)
         self._thread.join()
+        if hasattr(self, "decoder"):
+            del self.decoder
+        _give_back()
 
     def _enter(self, job: _Job) -> None:
         # Nobody may come in behind the one who closes: there is no one left to serve them.
         with self._door:
             if self._closed:
-                raise UsageError("The models have been unloaded; reload the page.")
+                raise UsageError("The models have been unloaded or moved; send it again.")
             try:
                 self._jobs.put_nowait(job)
             except queue.Full:
@@ -128,6 +133,15 @@ class LocalEngine:
             finally:
                 self._running = 0
                 job.out.put(_END)
+
+
+def _give_back() -> None:
+    """What nothing refers to any more goes back to the machine, for other processes to take."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _exchange(decoder: Decoder, old: Stack, new: Stack) -> int:

@@ -8,12 +8,13 @@ model of 8.5 million parameters knows little; what counts is whether training to
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from empo.errors import DataError
-from empo.models.likelihood import Likelihood
+from empo.models.likelihood import Likelihood, TurnScore
 from empo.models.stacks import Stack
 from empo.settings import ASSETS
 from empo.types import Turn
@@ -57,17 +58,28 @@ def probe(
     Raises:
         StackError: the model cannot be loaded or scored.
     """
+    of = likelihood or Likelihood(stack)
+    return right_answers(lambda texts: of.score(model, texts), questions)
+
+
+def right_answers(
+    score: Callable[[Sequence[Sequence[Turn]]], list[list[TurnScore]]],
+    questions: Sequence[Question] | None = None,
+) -> list[bool]:
+    """As `probe`, by whatever scores the listener turns of dialogues."""
     asked = questions or read_questions()
     texts = [
         (Turn("user", question.text), Turn("assistant", answer))
         for question in asked
         for answer in question.answers
     ]
-    scores = iter((likelihood or Likelihood(stack)).score(model, texts))
+    scores = iter(score(texts))
     found = []
     for question in asked:
         nats = [
             turn.nats / max(1, turn.tokens) for turn in (next(scores)[-1] for _ in question.answers)
         ]
-        found.append(nats.index(min(nats)) == question.right)
+        # A model that training has broken gives no numbers: that is no right answer.
+        sound = all(map(math.isfinite, nats))
+        found.append(sound and nats.index(min(nats)) == question.right)
     return found

@@ -19,7 +19,7 @@ from empo.scoring.rationale import marked, spans
 from empo.scoring.scorer import Pair
 from empo.scoring.sentences import owners
 from empo.scoring.valence import ValenceMeter
-from empo.scoring.wide import Opinion, Wide, log_softmax
+from empo.scoring.wide import Opinion, Text, Wide, log_softmax
 from empo.types import MECHANISMS, EmotionGuess, MechanismScore, Scores, Valence
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 # More at once no longer fit in a processor's cache, and take longer.
-BATCH = 16
+BATCH = 8
 SIDE_BY_SIDE = 4
 TOP = 5
 # Far more than the pieces that are read; keeps a pasted book from costing anything.
@@ -45,13 +45,17 @@ class _Text(NamedTuple):
 
     ids: list[int]
     offsets: list[tuple[int, int]]
-    pieces: list[int]
-    sentences: list[int]
+    pieces: np.ndarray
+    sentences: np.ndarray
     english: bool
 
     def read(self, outputs: np.ndarray) -> np.ndarray:
         """The rows of the graph's `outputs` for the pieces at `offsets`."""
         return outputs[1 : len(self.offsets) + 1]
+
+    def with_evidence(self, outputs: np.ndarray) -> Text:
+        """What the linear models read: the text beside the graph's `outputs` for it."""
+        return Text(self.pieces, self.sentences, self.read(outputs))
 
 
 class EmbeddedScorer:
@@ -116,7 +120,7 @@ class EmbeddedScorer:
             text = replies[reply]
             arrays = pack([posts[context].ids, text.ids], [SPEAKER, REPLY], [(0, 1)], [0])
             _, rationales, evidence, _ = self._run(arrays)
-            opinion = self._wide(text.pieces, text.sentences, text.read(evidence[0]))
+            (opinion,) = self._wide([text.with_evidence(evidence[0])])
             found.append((text.offsets, self._marks(text, text.read(rationales[0]), opinion)))
         return found
 
@@ -127,12 +131,15 @@ class EmbeddedScorer:
         return {t: self._cut(t, e, limit) for t, e in zip(distinct, encodings, strict=True)}
 
     def _cut(self, text: str, encoding: Encoding, limit: int) -> _Text:
+        import numpy as np
+
         ids, offsets = encoding.ids, encoding.offsets[1:-1]
         if len(ids) > limit:
             ids, offsets = [*ids[: limit - 1], self._end], offsets[: limit - 2]
-        numbers = owners(text, encoding.offsets[1:-1])
+        pieces = np.array(encoding.ids[1:-1], np.int64)
+        numbers = np.array(owners(text, encoding.offsets[1:-1]), np.int64)
         english = is_english(text, encoding, self._unknown)
-        return _Text(ids, offsets, encoding.ids[1:-1], numbers, english)
+        return _Text(ids, offsets, pieces, numbers, english)
 
     def _score(
         self, pairs: Sequence[Pair], posts: dict[str, _Text], replies: dict[str, _Text]
@@ -145,12 +152,14 @@ class EmbeddedScorer:
         indices = [(places[c], own[r]) for c, r in pairs]
         arrays = pack(texts, roles, indices, range(len(places)))
         levels, rationales, evidence, emotions = self._run(arrays)
+        told = self._wide([replies[r].with_evidence(evidence[n]) for n, (_, r) in enumerate(pairs)])
+        felt = {c: self._guess(emotions[i]) if posts[c].english else () for c, i in places.items()}
         for n, (context, reply) in enumerate(pairs):
             text = replies[reply]
             yield Scores(
-                **self._mechanisms(reply, text, levels[n], rationales[n], evidence[n]),
+                **self._mechanisms(reply, text, levels[n], rationales[n], told[n]),
                 valence=self._meter(reply) if text.english else Valence(),
-                emotion=self._guess(emotions[places[context]]) if posts[context].english else (),
+                emotion=felt[context],
                 out_of_scope=not text.english,
             )
 
@@ -160,13 +169,12 @@ class EmbeddedScorer:
         text: _Text,
         levels: np.ndarray,
         rationales: np.ndarray,
-        evidence: np.ndarray,
+        opinion: Opinion,
     ) -> dict[str, MechanismScore | None]:
         if not text.english:
             return dict.fromkeys(MECHANISMS)
         scores: dict[str, MechanismScore | None] = {}
         deep = log_softmax(levels)
-        opinion = self._wide(text.pieces, text.sentences, text.read(evidence))
         marks = self._marks(text, text.read(rationales), opinion)
         for i, name in enumerate(MECHANISMS):
             card = self.card.mechanisms[name]

@@ -33,29 +33,48 @@ def owners(text: str, offsets: Sequence[Span]) -> list[int]:
     return found
 
 
-def summary(logits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Eight features of a reply from its sentences' `logits` and `lengths` in pieces, both (S).
+def summaries(logits: np.ndarray, lengths: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Eight features of each of N replies for each mechanism, (N, mechanisms * 8).
 
-    The two highest logits, the logarithm of the summed odds, the expected share, number of pieces
-    and number of sentences that show the mechanism (the numbers as ln(1 + n)), the first and the
-    last logit.
+    `logits` (S, mechanisms) and `lengths` in pieces (S) are those of all sentences, reply after
+    reply; `counts` (N) says how many each reply has. For each mechanism the features are: the two
+    highest logits, the logarithm of the summed odds, the expected share, number of pieces and
+    number of sentences that show it (the numbers as ln(1 + n)), the first and the last logit.
     """
     import numpy as np
 
-    if not len(logits):
-        logits, lengths = np.array([NOTHING]), np.ones(1)
-    chances = 1 / (1 + np.exp(-logits))
-    expected = chances @ lengths
-    best = np.sort(logits)[::-1]
-    return np.array(
-        [
-            best[0],
-            best[1] if len(best) > 1 else best[0] - 2,
-            np.log(np.exp(logits).sum()),
-            expected / lengths.sum(),
-            np.log1p(expected),
-            np.log1p(chances.sum()),
-            logits[0],
-            logits[-1],
-        ]
-    )
+    rows, sizes = _padded(logits, lengths, counts)
+    ordered = np.sort(rows, 1)
+    best, second = ordered[:, -1], ordered[:, -2]
+    odds = np.exp(rows)
+    chances = odds / (1 + odds)
+    expected = (chances * sizes[:, :, None]).sum(1)
+    features = [
+        best,
+        np.where(np.isfinite(second), second, best - 2),
+        np.log(odds.sum(1)),
+        expected / sizes.sum(1)[:, None],
+        np.log1p(expected),
+        np.log1p(chances.sum(1)),
+        rows[:, 0],
+        rows[np.arange(len(rows)), np.maximum(counts, 1) - 1],
+    ]
+    return np.stack(features, 2).reshape(len(rows), -1)
+
+
+def _padded(
+    logits: np.ndarray, lengths: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (N, longest, mechanisms), -inf where there is no sentence, and lengths (N, longest).
+
+    A reply without a sentence has one of length 1 that shows nothing; the longest is at least 2.
+    """
+    import numpy as np
+
+    longest = max(2, counts.max(initial=0))
+    rows = np.full((len(counts), longest, logits.shape[1]), -np.inf)
+    sizes = np.zeros((len(counts), longest))
+    inside = np.arange(longest) < counts[:, None]
+    rows[inside], sizes[inside] = logits, lengths
+    rows[counts == 0, 0], sizes[counts == 0, 0] = NOTHING, 1
+    return rows, sizes

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from empo.scoring.card import ScorerError
-from empo.scoring.sentences import summary
+from empo.scoring.sentences import summaries
 from empo.types import MECHANISMS
 
 if TYPE_CHECKING:
@@ -47,6 +47,16 @@ class Opinion(NamedTuple):
 
     levels: np.ndarray
     sentences: np.ndarray
+
+
+class Text(NamedTuple):
+    """A reply: its `ids` in pieces (P), the numbers `owners` (P) of their sentences, and `evidence`
+    (read, mechanisms), the encoder's logits for the first pieces.
+    """
+
+    ids: np.ndarray
+    owners: np.ndarray
+    evidence: np.ndarray
 
 
 class Rows(NamedTuple):
@@ -95,21 +105,25 @@ class Wide:
             # Missing, cut short, or another kind of file: numpy raises many kinds.
             raise ScorerError(f"The scorer's {path.name} cannot be read: {error}.") from error
 
-    def __call__(self, ids: Sequence[int], owners: Sequence[int], evidence: np.ndarray) -> Opinion:
-        """The opinion on a reply with the pieces `ids`, whose sentences are numbered by `owners`.
-
-        `evidence` (read, mechanisms) are the encoder's logits for the first pieces.
-        """
+    def __call__(self, texts: Sequence[Text]) -> list[Opinion]:
+        """The opinions on the replies `texts`, in one pass: most of it costs the same for many."""
         import numpy as np
 
-        pieces, places = np.asarray(ids, np.int64), np.asarray(owners, np.int64)
-        lengths = np.bincount(places)
-        parts = np.split(pieces, np.cumsum(lengths)[:-1]) if len(pieces) else []
-        logits = self._linear([pieces, *parts])
-        words = log_softmax(logits[0, :WORDS].reshape(len(MECHANISMS), LEVELS))
-        found = blended(logits[1:, WORDS:], lengths, places, evidence)
-        told = log_softmax(summaries(found, lengths) @ self._summary[:, :-1] + self._summary[:, -1])
-        return Opinion(log_softmax((1 - self._share) * words + self._share * told), found)
+        if not texts:
+            return []
+        lengths = [np.bincount(text.owners) for text in texts]
+        counts = np.array([len(own) for own in lengths])
+        parts = [np.split(t.ids, np.cumsum(n)[:-1]) for t, n in zip(texts, lengths, strict=True)]
+        spoken = [part for own, n in zip(parts, counts, strict=True) for part in own[:n]]
+        logits = self._linear([*(text.ids for text in texts), *spoken])
+        words = log_softmax(logits[: len(texts), :WORDS].reshape(-1, len(MECHANISMS), LEVELS))
+        found = blended(logits[len(texts) :, WORDS:], texts, counts)
+        told = summaries(found, np.concatenate(lengths), counts)
+        weights, bias = self._summary[:, :-1], self._summary[:, -1]
+        told = log_softmax(np.einsum("nf,mfk->nmk", told, weights) + bias)
+        levels = log_softmax((1 - self._share) * words + self._share * told)
+        own = np.split(found, np.cumsum(counts)[:-1])
+        return [Opinion(*both) for both in zip(levels, own, strict=True)]
 
     def _linear(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """The logits (texts, columns) of the words and sentences models."""
@@ -127,27 +141,21 @@ class Wide:
         return logits
 
 
-def blended(
-    logits: np.ndarray, lengths: np.ndarray, owners: np.ndarray, evidence: np.ndarray
-) -> np.ndarray:
-    """Sentences' `logits` (S, mechanisms), averaged with the mean `evidence` of their pieces.
+def blended(logits: np.ndarray, texts: Sequence[Text], counts: np.ndarray) -> np.ndarray:
+    """Sentences' `logits` (S, mechanisms), averaged with the mean evidence of their pieces.
 
-    A sentence of whose pieces the encoder read none keeps its own.
+    The sentences are those of `texts`, `counts` (N) of each. One of whose pieces the encoder read
+    none keeps its own.
     """
     import numpy as np
 
-    own = owners[: len(evidence)]
-    read = np.bincount(own, minlength=len(lengths))[:, None]
+    starts = np.cumsum(counts) - counts
+    read = [t.owners[: len(t.evidence)] + start for t, start in zip(texts, starts, strict=True)]
+    own = np.concatenate(read)
+    seen = np.bincount(own, minlength=len(logits))[:, None]
     sums = np.zeros(logits.shape)
-    np.add.at(sums, own, evidence)
-    return np.where(read > 0, (logits + sums / np.maximum(read, 1)) / 2, logits)
-
-
-def summaries(logits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The summaries (mechanisms * 8) of sentences' `logits` (S, mechanisms), side by side."""
-    import numpy as np
-
-    return np.concatenate([summary(column, lengths) for column in logits.T])
+    np.add.at(sums, own, np.concatenate([text.evidence for text in texts]))
+    return np.where(seen > 0, (logits + sums / np.maximum(seen, 1)) / 2, logits)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

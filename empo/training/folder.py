@@ -5,6 +5,7 @@ metrics.jsonl  a line a logged step            samples.jsonl  replies on the way
 log.txt        what the process printed        checkpoints/   to go on from
 adapter/       the result (safetensors)        result.json    did it help?
 README.md      the model card                  model.json     written last: the catalogue's entry
+job.json       of a run on HF Jobs only: which job it is (`elsewhere.py`)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from empo.training.recipe import NAME, RunSpec, parse_spec
 
 # A run whose folder is being made, or thrown away: never listed.
 _HIDDEN = "."
+_ROOM = ".room"
+_ROOM_BYTES = 65_536
 _TRAIL = 400_000  # bytes at the end of log.txt that are looked at
 
 
@@ -94,6 +97,11 @@ def runs_home() -> Path:
     return settings().home / "runs"
 
 
+def reports_home() -> Path:
+    """Where evaluations live, which stand in the same line: EMPO_HOME/reports."""
+    return settings().home / "reports"
+
+
 def run_folder(name: str) -> RunFolder:
     """The folder of the run called `name`.
 
@@ -114,8 +122,12 @@ def run_folders(home: Path | None = None) -> list[RunFolder]:
     return [RunFolder(path.parent) for path in found if not path.parent.name.startswith(_HIDDEN)]
 
 
-def make_folder(spec: RunSpec, home: Path | None = None) -> RunFolder:
+def make_folder(
+    spec: RunSpec, home: Path | None = None, beside: Mapping[str, dict[str, Any]] | None = None
+) -> RunFolder:
     """A new folder for `spec`, whole at once; a name that is taken gets the next free number.
+
+    `beside`: further JSON files, by name, that nobody may see the folder without.
 
     Raises:
         DataError: the folder cannot be written.
@@ -129,6 +141,8 @@ def make_folder(spec: RunSpec, home: Path | None = None) -> RunFolder:
             half.mkdir()
             final = spec.model_copy(update={"name": name, "out": None})
             write_json(half / "spec.json", final.model_dump(mode="json", exclude_none=True))
+            for other, value in (beside or {}).items():
+                write_json(half / other, value)
             try:
                 half.rename(home / name)  # an empty folder only: never over another run
             except OSError:
@@ -156,6 +170,19 @@ def remove_folder(folder: RunFolder) -> None:
     shutil.rmtree(away, ignore_errors=True)
     folder.path.rename(away)
     shutil.rmtree(away, ignore_errors=True)
+
+
+def keep_room(folder: RunFolder) -> None:
+    """Take the disk space that saying why a run ended will need: a disk that is full has none."""
+    with (folder / _ROOM).open("wb") as file:
+        file.write(os.urandom(_ROOM_BYTES))  # a file of zeros may take no space
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def give_room(folder: RunFolder) -> None:
+    """Free what `keep_room` took."""
+    (folder / _ROOM).unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

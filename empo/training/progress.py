@@ -20,7 +20,7 @@ from empo.training.folder import RunFolder, append_line
 from empo.training.recipe import Recipe
 from empo.training.status import RunStatus, write_status
 
-Ending = Literal["stop", "signal", "time", "disk"]
+Ending = Literal["stop", "signal", "time", "disk", "gate"]
 _PAUSE = 1.0  # seconds between two status.json
 _DISK_PAUSE = 20.0  # seconds between two looks at the folder's size
 _NOT_KEPT = ("total_flos", "train_runtime", "eval_runtime", "eval_steps_per_second")
@@ -29,7 +29,8 @@ _NOT_KEPT = ("total_flos", "train_runtime", "eval_runtime", "eval_steps_per_seco
 class Progress(TrainerCallback):
     """Tells the folder what the trainer does, and the trainer what the folder asks.
 
-    `ended_by` says why training ended before its last step; None where it did not.
+    `ended_by` says why training ended before its last step; None where it did not. `gate_said`:
+    what the gate of the run has to say, where it closed.
     """
 
     def __init__(self, folder: RunFolder, spec: Recipe, status: RunStatus, first: bool = True):
@@ -38,6 +39,7 @@ class Progress(TrainerCallback):
         self.status = status
         self.first = first
         self.ended_by: Ending | None = None
+        self.gate_said = ""
         self.signalled = False
         self._before = status.seconds  # spent by earlier processes
         self._start = time.monotonic()
@@ -83,7 +85,7 @@ class Progress(TrainerCallback):
         )
         if now - self._written > _PAUSE:
             self._write(self.status)
-        reason = _agreed(self._reason(now), args)
+        reason = agreed(self._reason(now), args)
         if reason and state.global_step < state.max_steps:
             self.ended_by = reason
             control.should_training_stop = control.should_log = True
@@ -124,10 +126,10 @@ def _sound(value: Any) -> Any:
     return value
 
 
-_ORDER: tuple[Ending | None, ...] = (None, "stop", "time", "disk", "signal")
+_ORDER: tuple[Ending | None, ...] = (None, "stop", "time", "disk", "gate", "signal")
 
 
-def _agreed(reason: Ending | None, args: TrainingArguments) -> Ending | None:
+def agreed(reason: Ending | None, args: TrainingArguments) -> Ending | None:
     """The same answer in all processes: what any of them says, the gravest first."""
     if args.world_size < 2:
         return reason

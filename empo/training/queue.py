@@ -2,6 +2,8 @@
 
 There is no queue but the folders themselves: whoever looks (`advance`) starts the oldest queued run
 if none is active. A trainer that ends does so too, so that the line moves with no app open.
+Evaluations stand in the same line: to it they are runs whose folders lie in EMPO_HOME/reports.
+Runs that are done elsewhere stand in no line here.
 """
 
 from __future__ import annotations
@@ -12,20 +14,31 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from empo.errors import Busy, UsageError
+from empo.errors import Busy, DataError, UsageError
 from empo.settings import ROOT, child_environment
-from empo.training.folder import RunFolder, make_folder, remove_folder, run_folders, runs_home
+from empo.training.elsewhere import JOB, Job, is_elsewhere
+from empo.training.folder import (
+    RunFolder,
+    make_folder,
+    remove_folder,
+    reports_home,
+    run_folders,
+    runs_home,
+    write_json,
+)
 from empo.training.process import Identity, in_turn
 from empo.training.recipe import RunSpec
 from empo.training.status import ACTIVE, RESUMABLE, RunStatus, read_status, write_status
 
 QUEUE = 3
 DOOR = ".queue.lock"
+EVALUATE = "evaluate"  # the kind of an evaluation
 NICE = 10  # of a run that shares the processor with the page
 GRACE = 10.0  # seconds between asking a process group to end and ending it
 _children: list[subprocess.Popen[bytes]] = []  # so that none stays behind as a zombie
@@ -49,6 +62,41 @@ def enqueue(spec: RunSpec, memory: dict[str, int | None] | None = None) -> RunFo
     return folder
 
 
+def enlist(spec: RunSpec, job: Job) -> RunFolder:
+    """A new run that is done elsewhere, as `job` says; never started here.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    home = runs_home()
+    with in_turn(home / DOOR):
+        folder = make_folder(spec, home, {JOB: asdict(job)})
+        write_status(folder, RunStatus(folder.name, spec.kind, "queued", created=time.time()))
+    return folder
+
+
+def enqueue_evaluation(folder: RunFolder, spec: dict[str, Any]) -> None:
+    """Put the evaluation `spec` in line, in a folder of EMPO_HOME/reports that may be there.
+
+    Raises:
+        Busy: it is in line or at work already, or three are waiting.
+        DataError: the folder cannot be written.
+    """
+    home = _home(folder)
+    with in_turn(home / DOOR):
+        if folder.spec_file.is_file() and read_status(folder).state in (*ACTIVE, "queued"):
+            raise Busy(f"The evaluation {folder.name} is in line already.")
+        _room(home)
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.stop_file.unlink(missing_ok=True)
+            write_status(folder, RunStatus(folder.name, EVALUATE, "queued", created=time.time()))
+            write_json(folder.spec_file, spec)
+        except OSError as error:
+            raise DataError(f"{folder.path} cannot be written ({error.strerror}).") from error
+        _advance(home)
+
+
 def requeue(folder: RunFolder) -> None:
     """Put a run that ended before its time in line again; it goes on from its last checkpoint.
 
@@ -56,26 +104,67 @@ def requeue(folder: RunFolder) -> None:
         UsageError: it is not a run that can be resumed.
         Busy: three are waiting already.
     """
-    with in_turn(folder.path.parent / DOOR):
+    with in_turn(_home(folder) / DOOR):
         status = read_status(folder)
         if status.state not in RESUMABLE:
             raise UsageError(
                 f"The run {folder.name} is {status.state}; only a run that was stopped, failed or "
                 "was interrupted can be resumed."
             )
-        _room(folder.path.parent)
+        _room(_home(folder))
         folder.stop_file.unlink(missing_ok=True)
         fresh = replace(status, state="queued", problem=None, sentence="", action="", process=None)
         write_status(folder, fresh)
-        _advance(folder.path.parent)
+        _advance(_home(folder))
 
 
 def advance(home: Path | None = None) -> None:
     """Start the oldest queued run if none is active."""
     home = home or runs_home()
-    if home.is_dir():
+    if _line(home):
         with in_turn(home / DOOR):
             _advance(home)
+
+
+def standing(home: Path | None = None) -> list[RunStatus]:
+    """Who is at work, and who waits, in the order of their turns: runs and evaluations."""
+    found = [read_status(folder) for folder in _line(home or runs_home())]
+    waiting = [status for status in found if status.state == "queued"]
+    waiting.sort(key=lambda status: status.updated)
+    return [*(status for status in found if status.state in ACTIVE), *waiting]
+
+
+def claim(folder: RunFolder) -> RunStatus:
+    """Mark the run as this process's own; in the app's line one is active at a time.
+
+    Raises:
+        Busy: another one is.
+    """
+    home = _home(folder)
+    if home.resolve() != runs_home().resolve():
+        return _mine(folder)
+    with in_turn(home / DOOR):
+        for other in _line(home):
+            if other.path.resolve() != folder.path.resolve() and read_status(other).state in ACTIVE:
+                raise Busy(f"The run {other.name} is running; one run at a time.")
+        return _mine(folder)
+
+
+def _mine(folder: RunFolder) -> RunStatus:
+    status = read_status(folder)
+    return write_status(
+        folder,
+        replace(
+            status,
+            state="running",
+            phase="starting",
+            created=status.created or time.time(),
+            process=Identity.mine(),
+            problem=None,
+            sentence="",
+            action="",
+        ),
+    )
 
 
 def ask_to_stop(folder: RunFolder) -> None:
@@ -84,7 +173,7 @@ def ask_to_stop(folder: RunFolder) -> None:
     Raises:
         UsageError: it is neither running nor in line.
     """
-    with in_turn(folder.path.parent / DOOR):
+    with in_turn(_home(folder) / DOOR):
         status = read_status(folder)
         if status.state == "queued":
             said = "It was taken out of the line."
@@ -119,22 +208,39 @@ def delete(folder: RunFolder) -> None:
     Raises:
         UsageError: it is running.
     """
-    with in_turn(folder.path.parent / DOOR):
+    with in_turn(_home(folder) / DOOR):
         status = read_status(folder)
         if status.state in ACTIVE:
             raise UsageError(f"The run {folder.name} is {status.state}; stop it first.")
         remove_folder(folder)
 
 
+def _home(folder: RunFolder) -> Path:
+    """Whose line `folder` stands in: evaluations stand in that of the runs."""
+    parent = folder.path.parent
+    return runs_home() if parent.resolve() == reports_home().resolve() else parent
+
+
+def _line(home: Path) -> list[RunFolder]:
+    """The runs in `home`, and the evaluations where it is the app's own; none done elsewhere."""
+    found = run_folders(home)
+    if home.resolve() == runs_home().resolve():
+        found += run_folders(reports_home())
+    return [folder for folder in found if not is_elsewhere(folder)]
+
+
 def _room(home: Path) -> None:
-    waiting = [f for f in run_folders(home) if read_status(f).state == "queued"]
+    waiting = [f for f in _line(home) if read_status(f).state == "queued"]
     if len(waiting) >= QUEUE:
-        raise Busy(f"{QUEUE} runs are waiting already; wait for one to start, or stop one.")
+        raise Busy(
+            f"{QUEUE} runs are waiting already, evaluations included; wait for one to start, or "
+            "stop one."
+        )
 
 
 def _advance(home: Path) -> None:
     _reap()
-    found = [(folder, read_status(folder)) for folder in run_folders(home)]
+    found = [(folder, read_status(folder)) for folder in _line(home)]
     if any(status.state in ACTIVE for _, status in found):
         return
     waiting = [(status.updated, folder, status) for folder, status in found
@@ -182,7 +288,8 @@ def _gpu() -> bool:
 
 def command(folder: RunFolder, kind: str) -> list[str]:
     """What does the run, here or anywhere."""
-    return [sys.executable, "-u", "-m", f"train.{kind}", "--run", str(folder.path)]
+    module = ["empo", "evaluate"] if kind == EVALUATE else [f"train.{kind}"]
+    return [sys.executable, "-u", "-m", *module, "--run", str(folder.path)]
 
 
 def _reap() -> None:

@@ -74,6 +74,18 @@ class Limits(_Strict):
     disk_gb: Annotated[float, Field(gt=0, le=2_000)] = 50
 
 
+class Gate(_Strict):
+    """What a run may forget: it stops itself where one of `tasks` falls too far.
+
+    `probe` is the only task that a run asks: forty questions of general knowledge
+    (`empo.models.probe`), at every evaluation. `fall`: how far the share of right answers may be
+    below that before the first step; one question is 0.025.
+    """
+
+    tasks: Annotated[tuple[Literal["probe"], ...], Field(min_length=1)] = ("probe",)
+    fall: Fraction
+
+
 class Recipe(_Strict):
     """What all kinds of run share.
 
@@ -102,6 +114,7 @@ class Recipe(_Strict):
     samples: Annotated[int, Field(ge=0, le=20)] = 3
     measure: Annotated[int, Field(ge=0, le=5_000)] = 100
     limits: Limits = Limits()
+    gate: Gate | None = None
     lora: Lora | None = None
     optimiser: Optimiser
 
@@ -111,6 +124,8 @@ class Recipe(_Strict):
             raise ValueError(
                 "give either start (an adapter to go on from) or lora (a new one), not both"
             )
+        if self.gate and not self.valid:
+            raise ValueError("a gate looks at every evaluation, and valid=0 makes none")
         return self
 
 
@@ -164,6 +179,11 @@ class KtoRecipe(_Preference):
 
 RunSpec = Annotated[SftRecipe | DpoRecipe | KtoRecipe, Field(discriminator="kind")]
 KINDS: dict[str, type[Recipe]] = {"sft": SftRecipe, "dpo": DpoRecipe, "kto": KtoRecipe}
+
+
+def lean_dpo(spec: RunSpec) -> bool:
+    """Whether one process does `spec` by DPO over shared prompts (`train/preference.py`)."""
+    return spec.kind == "dpo" and spec.loss == "sigmoid" and spec.precompute
 
 
 R = TypeVar("R", bound=BaseModel)

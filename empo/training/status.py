@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from empo.training.elsewhere import Job, is_elsewhere, not_seen, read_job
 from empo.training.folder import RunFolder, read_json, write_json
 from empo.training.process import Identity, held
 
@@ -30,7 +31,8 @@ class RunStatus:
 
     `seconds` of work so far, over all its processes; `seconds_left` by its own pace, None while
     unknown; `phase`: what is being done now; `sentence` and `action`: what happened and what to do,
-    for a person; `memory`: predicted and measured peaks in bytes.
+    for a person; `memory`: predicted and measured peaks in bytes; `where`: the machine it is done
+    on, where that is not this one.
     """
 
     name: str
@@ -48,6 +50,7 @@ class RunStatus:
     action: str = ""
     process: Identity | None = None
     memory: dict[str, int | None] = field(default_factory=dict)
+    where: str = ""
 
     @property
     def seconds_left(self) -> float | None:
@@ -69,6 +72,8 @@ def read_status(folder: RunFolder) -> RunStatus:
     known["process"] = Identity.read(raw.get("process"))
     known.setdefault("state", "queued")
     status = RunStatus(**known)
+    if is_elsewhere(folder):
+        return _elsewhere(folder, status, read_job(folder))
     if status.state != "running":
         return status
     if not working(folder, status.process):
@@ -77,6 +82,18 @@ def read_status(folder: RunFolder) -> RunStatus:
             return read_status(folder)
         return replace(status, state="interrupted", phase="", **_vanished(status))
     return replace(status, state="stopping") if folder.stop_file.exists() else status
+
+
+def _elsewhere(folder: RunFolder, status: RunStatus, job: Job | None) -> RunStatus:
+    """A job's status is what its follower wrote, and no process here says more about it."""
+    if job is None:
+        said = "Its job.json cannot be read, so its job cannot be found."
+        return replace(status, state="failed", sentence=said, where="HF Jobs")
+    if status.state == "running" and folder.stop_file.exists():
+        status = replace(status, state="stopping")
+    if status.state in (*ACTIVE, "queued") and (said := not_seen(job)):
+        status = replace(status, sentence=said, action="")
+    return replace(status, where=job.where)
 
 
 def working(folder: RunFolder, process: Identity | None) -> bool:

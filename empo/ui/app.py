@@ -6,7 +6,9 @@ import argparse
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -14,6 +16,7 @@ from starlette.middleware import Middleware
 from empo.arena.voters import server_key
 from empo.data.recorded import find_files
 from empo.errors import EmpoError, UsageError
+from empo.giving_way import read
 from empo.models.engine import Engine
 from empo.models.fingerprint import short_hashes
 from empo.models.inventory import choose_stack
@@ -25,24 +28,25 @@ from empo.types import QUANTISATIONS, Quantisation
 from empo.ui.about import about
 from empo.ui.arena import ArenaHandlers
 from empo.ui.arena_tab import ArenaTab
+from empo.ui.chat_place import ChatPlace
 from empo.ui.compare_events import wire
 from empo.ui.compare_tab import CompareTab
 from empo.ui.control import Running
-from empo.ui.door import Door
-from empo.ui.files import routes
+from empo.ui.finished_runs import FinishedRuns
 from empo.ui.handlers import Handlers
-from empo.ui.headers import MAX_UPLOAD, Guard
 from empo.ui.kept_page import KeptPage
+from empo.ui.launch import launch
 from empo.ui.leaderboard import leaderboard
 from empo.ui.live_scorer import LiveScorer
 from empo.ui.opening import read_opening
 from empo.ui.owner import Gate
 from empo.ui.pair_desk import PairDesk
 from empo.ui.results_tab import ResultsTab
-from empo.ui.services import EngineHolder, Report, Services
+from empo.ui.run_watch import RunWatch
+from empo.ui.services import Loads, Report, Services
 from empo.ui.sign_in import sign_in
 from empo.ui.status import header, keep_true
-from empo.ui.theme import head, theme
+from empo.ui.tab_address import tab_addresses
 from empo.ui.train_events import TrainEvents
 from empo.ui.trainer_events import TrainerEvents
 from empo.ui.trainer_tab import TrainerTab
@@ -59,6 +63,7 @@ says what it keeps. If you are not well, talk to a person: <a href="https://find
 target="_blank" rel="noopener noreferrer">findahelpline.com</a>.</p>"""
 
 
+ECHOES = {"echo": 0.03, "slow-echo": 1.0}  # seconds from word to word
 TABS = ("compare", "arena", "train", "results", "about")
 
 
@@ -86,31 +91,23 @@ def build(services: Services) -> gr.Blocks:
                 gr.Markdown(about(services.stack), elem_id="about")
         pairs = TrainEvents(trainer.pairs)
         pairs.wire(train.select)
-        events = TrainerEvents(trainer, services, pairs, TryRun(compare, tabs))
+        finished = FinishedRuns(services, compare.handlers.recast)
+        events = TrainerEvents(trainer, services, pairs, TryRun(compare, tabs, finished))
         events.wire(train.select, [tab.select for tab in (first, arena, results, last)])
         sign_in(services.settings)
         gr.HTML(FOOT, elem_id="foot", apply_default_css=False, js_on_load=None)
         keep_true(page, services, top, compare.panel.facts)
-        _open_tab(page, tabs)
+        named = dict(zip(TABS, (first, arena, train, results, last), strict=True))
+        tab_addresses(page, tabs, named, compare)
     return page.queue(
         max_size=2 * services.line.limit, api_open=False, default_concurrency_limit=None
     )
 
 
-def _open_tab(page: gr.Blocks, tabs: gr.Tabs) -> None:
-    """`/?tab=about` opens that tab."""
-
-    def tab(request: gr.Request) -> gr.Tabs:
-        asked = request.query_params.get("tab", "")
-        return gr.Tabs(selected=asked) if asked in TABS else gr.skip()
-
-    page.load(tab, None, tabs, show_progress="hidden", api_visibility="private", queue=False)
-
-
 def services_for(
     stack: str,
     quantisation: Quantisation | None,
-    engine: str,
+    engine: Literal["local", "echo"],
     config: Settings,
     replies: Path | None = None,
 ) -> Services:
@@ -123,15 +120,24 @@ def services_for(
     hashes: dict[str, str] = {}
     scorer = LiveScorer(load_scorer)
     load = _loader(chosen, quantisation, engine, hashes, config.zero_gpu)
+    watch = RunWatch()
+    # What weighs nothing is in nobody's way.
+    look = partial(read, device="none") if engine in ECHOES else read
+    place = ChatPlace(chosen, load, watch, scorer.load_here, look)
+    own = stack.endswith((".yaml", ".yml"))
+    again = Loads(str(Path(stack).absolute()) if own else chosen.name, quantisation, engine)
     return Services(
         stack=chosen,
-        holder=EngineHolder(load, scorer.load_here),
+        holder=place.holder,
         settings=config,
         line=Line(config.max_queue),
         running=Running(),
         replies=replies or config.data_dir,
         hashes=hashes,
         scorer=scorer,
+        watch=watch,
+        place=place,
+        loads=again,
     )
 
 
@@ -141,19 +147,24 @@ def _loader(
     engine: str,
     hashes: dict[str, str],
     zero_gpu: bool,
-) -> Callable[[Report], Engine]:
+) -> Callable[[Report, bool], Engine]:
     """What the holder calls, late: only here is torch imported."""
 
-    def load(report: Report) -> Engine:
-        if engine == "echo":
+    def load(report: Report, on_cpu: bool = False) -> Engine:
+        if engine in ECHOES:
             from empo.models.echo import EchoEngine
 
-            return EchoEngine(stack, delay=0.03)
+            return EchoEngine(stack, delay=ECHOES[engine])
         if zero_gpu:
-            from empo.models.zero import load_zero_engine as load_engine
+            from empo.models.zero import load_zero_engine
+
+            loaded = load_zero_engine(stack, quantisation, report)
         else:
             from empo.models.loading import load_engine
-        loaded = load_engine(stack, quantisation, report)
+
+            # On the processor as there is room for it, whatever was asked for on the GPU.
+            how, gpu = ("none", False) if on_cpu else (quantisation, None)
+            loaded = load_engine(stack, how, report, gpu)
         hashes.update(short_hashes(stack))
         return loaded
 
@@ -170,9 +181,9 @@ def _options(argv: Sequence[str] | None, config: Settings) -> argparse.Namespace
     parser.add_argument("--quantisation", choices=QUANTISATIONS, default=config.quantisation)
     parser.add_argument(
         "--engine",
-        choices=("local", "echo"),
+        choices=("local", *ECHOES),
         default="local",
-        help="echo answers without any model, to try the page",
+        help="an echo answers without any model, to try the page",
     )
     parser.add_argument(
         "--replies",
@@ -217,30 +228,11 @@ def serve(argv: Sequence[str] | None = None) -> None:
         services.holder.load_here()
     else:
         services.holder.start()
+        services.watch.start()
     gate = Gate(config, options.host, options.port, server_key(config.home))
-    page.launch(
-        server_name=options.host,
-        server_port=options.port,
-        theme=theme(),
-        head=head(),
-        share=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        run_history=False,
-        enable_monitoring=False,
-        show_error=False,
-        footer_links=[],
-        max_file_size=f"{MAX_UPLOAD // 1_000_000}mb",
-        app_kwargs={
-            # The page itself, once kept, is for everybody: who may do what is asked before it.
-            "middleware": [Middleware(Guard), Middleware(Door, gate=gate), Middleware(KeptPage)],
-            "routes": routes(),
-        },
-        max_threads=services.line.limit + 24,
-        quiet=True,
-        prevent_thread_lock=True,
-    )
+    # The page itself, once kept, is for everybody: who may do what is asked before it.
+    kept, threads = [Middleware(KeptPage)], services.line.limit + 24
+    launch(page, gate, options.host, options.port, behind=kept, max_threads=threads)
     _announce(gate, options.host, options.port)
     page.block_thread()
 

@@ -25,6 +25,9 @@ Columns = tuple[str, ...]
 Updates = dict[Component, Any]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
+# A question sent between a turn's last screen and the end of its event would be dropped: the page
+# stays "running" until then.
+IDLE = "() => window.dispatchEvent(new Event('empo-idle'))"
 
 
 def wire(tab: CompareTab) -> None:
@@ -69,7 +72,8 @@ class _Asking(_Events):
         asking += [custom(tab.chips, "pick"), custom(tab.stage, "edit")]
         if tab.panel.sweep:
             asking.append(custom(tab.panel.sweep, "sweep"))
-        gr.on(asking, self.run, tab.inputs, tab.outputs, **pool)
+        asked = gr.on(asking, self.run, tab.inputs, tab.outputs, **pool)
+        asked.then(None, js=IDLE, api_visibility="private")
         halting = [tab.stop.click, custom(tab.stage, "halt")]
         gr.on(halting, self.halt, None, None, **AT_ONCE, trigger_mode="multiple")
 
@@ -120,9 +124,10 @@ class _Moving(_Events):
         inputs = [tab.replay.found, tab.conversation, tab.columns]
         moving = [tab.undo.click, tab.new.click, tab.replay.back.click, tab.replay.found.input]
         moving.append(custom(tab.stage, "move"))
-        # The last one waits instead of being dropped: a dial may move on while it is answered.
-        last = {"trigger_mode": "always_last", "concurrency_limit": None}
-        gr.on(moving, self.run, inputs, tab.outputs, **QUIET, **last)
+        # None is dropped, each finds what the one before it left: a dial may move on while it is
+        # answered. (Gradio's "always_last" would repeat the first event, not send the last.)
+        in_turn = {"trigger_mode": "multiple", "concurrency_limit": 1}
+        gr.on(moving, self.run, inputs, tab.outputs, **QUIET, **in_turn)
         fields = [*tab.panel.settings, tab.stage, tab.box, tab.columns]
         tab.stage.opened(self.opened, None, fields, **AT_ONCE)
 

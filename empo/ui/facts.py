@@ -61,6 +61,8 @@ def facts(services: Services) -> str:
         bits = {"nf4": "4-bit (nf4)", "int8": "8-bit", "none": "not quantised"}
         lines.append(f"Weights: {bits[engine.quantisation]}, on {engine.device}")
         lines.append(memory(stack, engine))
+        if services.place is not None and services.place.said:
+            lines.append(services.place.said)
     else:
         lines.append(holder.status.text)
     adapters = [f"{name} `{short}`" for name, short in services.hashes.items() if short]

@@ -16,7 +16,10 @@ from empo.conversation import MAX_COLUMNS, Conversation
 from empo.danger import points_to_danger
 from empo.data.recorded import Recorded, recorded
 from empo.errors import EmpoError, UsageError
+from empo.models.stacks import Stack
 from empo.sampling import LIMITS, check_message, check_sampling
+from empo.training.queue import EVALUATE
+from empo.training.status import RunStatus
 from empo.types import Sampling
 from empo.ui import replay
 from empo.ui.control import Control
@@ -75,6 +78,10 @@ class Handlers:
     def __init__(self, services: Services, cast: Cast, opening: Conversation | None) -> None:
         self.services, self.cast, self.opening = services, cast, opening
         self.recorded_cast = Cast(replay.STACK)
+
+    def recast(self, stack: Stack) -> None:
+        """Offer the models of `stack` from now on."""
+        self.cast = replace(self.cast, stack=stack)
 
     # -- what is shown
 
@@ -160,6 +167,7 @@ class Handlers:
         sampling = check_sampling(asked.sampling)
         hashes = [self.cast.hash_of(spec) for spec in specs]
         services = self.services
+        before = services.watch.at_work
         with services.running.turn(asked.session) as control, services.line.place() as place:
             now, histories = talk.say(start, text, specs, sampling, asked.prompt, hashes)
             yield Screen(self.show(now, columns, "", True), self.chart(now), "")
@@ -170,8 +178,17 @@ class Handlers:
                 for fuller in answer(engine, now, histories, specs, control):
                     now = fuller
                     yield Screen(self.show(now, columns, "", True))
+        self._timed(now, before)
         now = scored(talk.settled(now), services.scorer)
         yield Screen(self.show(now, columns), self.chart(now), conversation=now)
+
+    def _timed(self, now: Conversation, before: RunStatus | None) -> None:
+        """Count how fast the turn was, unless a run began or ended meanwhile."""
+        after = self.services.watch.at_work
+        same = (before and before.name) == (after and after.name)
+        if same and (before is None or before.kind != EVALUATE):
+            replies = [answer.reply for answer in now.path()[-1].answers if answer.reply]
+            self.services.pace.note(replies, before is not None)
 
     def waits(self, place: Place, control: Control) -> Iterator[str]:
         """One sentence each time what is being waited for changes; ends when it is our turn."""
@@ -238,6 +255,10 @@ class Handlers:
         return file_name(kind, path), transcript(
             kind, shown, facts, cast.palette(path), self.services.scorer.listener
         )
+
+    def models(self) -> dict[str, Any]:
+        """What the pickers offer now, for a page that may have been made before a run finished."""
+        return {"models": self.cast.picks()}
 
     def facts(self, cast: Cast, link: str = "") -> Facts:
         """What the replies were made with, as far as it is known now."""

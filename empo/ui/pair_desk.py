@@ -143,6 +143,16 @@ class PairDesk:
         self._uploads.put(token, (shown_name(name), pairs))
         return token, len(pairs)
 
+    def keep(self, path: Path, name: str) -> str:
+        """Keep the pairs of a file of ours as if it had been sent, and leave it; its token.
+
+        Raises:
+            DataError, Busy: as `take`.
+        """
+        token = secrets.token_urlsafe(12)
+        self._uploads.put(token, (shown_name(name), read_upload(path, name)))
+        return token
+
     def pairs(self, choice: Choice) -> Pairs:
         """The set of `choice`, made now if it is not kept.
 

@@ -5,20 +5,24 @@ What comes from the browser is a wish and nothing more: names are looked up, num
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from empo.errors import EmpoError, UsageError
+from empo.evaluation import line
 from empo.evaluation.catalogue import Entry, measured
 from empo.evaluation.replies import behind, by_emotion, read_lines
 from empo.evaluation.shelf import Found, load, reports, together
+from empo.models.catalogue import fitting
+from empo.training.status import ACTIVE
+from empo.ui import results_job as job
 from empo.ui import results_view as view
-from empo.ui.results_job import Job, can_answer
 from empo.ui.services import Services
 
+AT_WORK = (*ACTIVE, "queued")
 Parts = dict[str, Any]
 """Pieces of the tab by name; a piece that is left out stays as it is."""
 
@@ -32,6 +36,8 @@ class Wish:
     metric: str = ""
     system: str = ""
     emotion: str = ""
+    watched: str = ""
+    """The evaluation whose report is to be shown once it is there."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Wish:
@@ -44,36 +50,31 @@ class Results:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.job = Job(services)
 
     # -- showing
 
     def show(self, wish: Wish, owner: bool) -> Parts:
-        """Everything: the form, how far an evaluation is, the report."""
-        form = view.form(self.services.stack.models, can_answer(self.services), owner)
-        status = self.status(owner) if self.running else ""
-        return {"form": form, "status": status, **self.report(wish)}
+        """Everything: the form, how far evaluations are, the report."""
+        stack = self.services.stack
+        models = (*stack.models, *(model.spec for model in fitting(stack)))
+        form = view.form(models, job.can_answer(self.services), owner)
+        return {"form": form} | _both(self.report(wish), _state(line.evaluations(), wish, owner))
 
     def look(self, wish: Wish, owner: bool) -> Parts:
-        """How far the evaluation is; the new report once it is done."""
-        parts: Parts = {"status": self.status(owner), "running": self.running}
-        if self.job.progress.state == "done":
-            parts |= self.report(Wish(self.job.progress.report, metric=wish.metric))
+        """How far evaluations are, and the report of the one that was watched once it is there."""
+        found = line.evaluations()
+        parts = _state(found, wish, owner)
+        watched = next((turn.status for turn in found if turn.status.name == wish.watched), None)
+        if watched and watched.state == "finished":
+            parts = _both(self.report(Wish(watched.name, metric=wish.metric)), parts)
         return parts
-
-    @property
-    def running(self) -> bool:
-        return self.job.progress.state == "running"
-
-    def status(self, owner: bool) -> str:
-        return view.status(self.job.progress, owner)
 
     def report(self, wish: Wish) -> Parts:
         """The report, and the picture by emotion; one sentence where it cannot be read."""
         found = reports()
         chosen = _named(found, wish.report) or (found[0] if found else None)
         if chosen is None:
-            return {"report": view.empty(), "behind": "", "running": self.running}
+            return {"report": view.empty(), "behind": ""}
         other = _named(found, wish.other)
         try:
             report = _load(chosen.folder, _stamp(chosen.folder))
@@ -91,7 +92,6 @@ class Results:
             "report": view.pickers(found, chosen, other) + body + heat,
             "behind": "",
             "chosen": {"report": chosen.name, "other": wish.other if other else ""},
-            "running": self.running,
         }
 
     def behind(self, wish: Wish) -> Parts:
@@ -120,15 +120,41 @@ class Results:
 
     def start(self, data: Mapping[str, Any]) -> Parts:
         """Start an evaluation; one sentence where it cannot be."""
-        try:
-            self.job.start(self.job.request(*_asked(data)))
-        except EmpoError as error:
-            return {"status": view.problem(str(error)), "running": self.running}
-        return {"status": self.status(True), "running": True}
+        return self._act(
+            lambda: job.start(self.services, job.spec_of(self.services, *_asked(data)))
+        )
 
-    def stop(self) -> Parts:
-        self.job.stop()
-        return {"status": self.status(True), "running": self.running}
+    def stop(self, data: Mapping[str, Any]) -> Parts:
+        return self._act(lambda: line.stop(str(data.get("name", ""))))
+
+    def resume(self, data: Mapping[str, Any]) -> Parts:
+        return self._act(lambda: line.resume(str(data.get("name", ""))))
+
+    def _act(self, do: Callable[[], None]) -> Parts:
+        said = ""
+        try:
+            do()
+        except EmpoError as error:
+            said = view.problem(str(error))
+        parts = _state(line.evaluations(), Wish(), True)
+        return {**parts, "status": said + parts["status"]}
+
+
+def _state(found: Sequence[line.Turn], wish: Wish, owner: bool) -> Parts:
+    """Who is at work, in line or ended before its time; the first of them is watched."""
+    busy = [turn for turn in found if turn.status.state in AT_WORK]
+    last = next((turn for turn in found if turn.status.state not in AT_WORK), None)
+    news = last and (last.status.state != "finished" or last.status.name == wish.watched)
+    shown = [*busy, *([last] if last and news else [])]
+    return {
+        "status": "".join(view.status(turn, owner) for turn in shown),
+        "running": bool(busy),
+        "chosen": {"watched": busy[0].status.name if busy else ""},
+    }
+
+
+def _both(report: Parts, state: Parts) -> Parts:
+    return {**report, **state, "chosen": report.get("chosen", {}) | state["chosen"]}
 
 
 def _asked(data: Mapping[str, Any]) -> tuple[list[str], int | None, list[str]]:

@@ -18,7 +18,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Gradio looks for the names of events in the script: trigger("show") and so on.
 _SCRIPT = """
 const part = (name) => element.querySelector(`[data-part=${name}]`);
-const wish = {}, was = {}; let timer = 0;
+const wish = {}, was = {}; let timer = 0, busy = false;
 const draw = () => {
   const v = props.value || {};
   Object.assign(wish, v.chosen || {});
@@ -33,7 +33,8 @@ const draw = () => {
     if (name === "behind" && v[name]) here.scrollIntoView({block: "nearest"});
   }
   clearTimeout(timer);
-  if (v.running) timer = setTimeout(() => trigger("look", {...wish}), 1200);
+  if (v.running !== undefined) busy = v.running;
+  if (busy) timer = setTimeout(() => trigger("look", {...wish}), 1200);
 };
 watch("value", draw); draw();
 new IntersectionObserver((seen, own) => {
@@ -50,7 +51,8 @@ element.addEventListener("change", async (e) => {
 });
 element.addEventListener("click", (e) => {
   const b = e.target.closest("button"); if (!b) return;
-  if (b.dataset.do === "stop") trigger("halt", {});
+  if (b.dataset.do === "stop") trigger("halt", {name: b.dataset.name});
+  if (b.dataset.do === "again") trigger("again", {name: b.dataset.name});
   if (b.dataset.system) trigger("behind", {...wish, system: b.dataset.system,
     emotion: b.dataset.emotion});
   if (b.dataset.do === "start") {
@@ -80,7 +82,7 @@ class ResultsTab:
             apply_default_css=False,
             elem_id="results",
         )
-        for name in ("show", "look", "pick", "behind", "begin", "halt"):
+        for name in ("show", "look", "pick", "behind", "begin", "halt", "again"):
             listen = getattr(self.stage, name)
             listen(self._new(getattr(self, name)), None, self.stage, **QUIET, concurrency_limit=8)
 
@@ -104,21 +106,28 @@ class ResultsTab:
         return self.results.report(Wish.of(_data(event)))
 
     def behind(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        return {**self.results.behind(Wish.of(_data(event))), "running": self.results.running}
+        return self.results.behind(Wish.of(_data(event)))
 
     def begin(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return self._act(self.results.start, event, request)
+
+    def halt(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return self._act(self.results.stop, event, request)
+
+    def again(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return self._act(self.results.resume, event, request)
+
+    def _act(
+        self,
+        act: Callable[[dict[str, Any]], dict[str, Any]],
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> dict[str, Any]:
         try:
             require_owner(request)
         except EmpoError as error:
             return {"status": view.problem(str(error))}
-        return self.results.start(_data(event))
-
-    def halt(self, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        try:
-            require_owner(request)
-        except EmpoError as error:
-            return {"status": view.problem(str(error)), "running": self.results.running}
-        return self.results.stop()
+        return act(_data(event))
 
 
 def _data(event: gr.EventData) -> dict[str, Any]:

@@ -7,11 +7,14 @@ from html import escape
 from typing import Any
 
 from empo.evaluation.catalogue import GROUPS, Entry, measured
+from empo.evaluation.line import Turn
 from empo.evaluation.page import card, comparisons, facts
 from empo.evaluation.pictures import heat, legend
 from empo.evaluation.shelf import Found, headline
+from empo.training.queue import EVALUATE
+from empo.training.status import ACTIVE
 from empo.types import ModelSpec
-from empo.ui.results_job import MOST_DIALOGUES, Progress
+from empo.ui.results_job import MOST_DIALOGUES
 
 STYLE = """<style>
 #results .box { background: var(--card); border-radius: 14px; box-shadow: var(--lift);
@@ -53,7 +56,12 @@ STYLE = """<style>
 #results .heat td button { font: inherit; color: var(--ink); background: transparent; border: 0;
   width: 100%; padding: 4px 12px; text-align: right; cursor: pointer; }
 #results .heat td button:hover { outline: 2px solid var(--ink-soft); outline-offset: -2px; }
-#results progress { width: min(420px, 100%); height: 10px; accent-color: #2f8f5b; }
+#results progress { width: min(420px, 100%); height: 10px; appearance: none; border: 0;
+  background: var(--line); border-radius: 5px; overflow: hidden; }
+#results progress::-webkit-progress-bar { background: var(--line); }
+#results progress::-webkit-progress-value { background: #2f8f5b; }
+#results progress::-moz-progress-bar { background: #2f8f5b; }
+#results textarea::placeholder { color: var(--muted); opacity: 1; }
 #results .said { border-left: 4px solid var(--edge); padding: 2px 0 2px 12px; margin: 12px 0;
   overflow-wrap: anywhere; }
 #results .said p { margin: 2px 0; }
@@ -109,27 +117,47 @@ def form(models: Sequence[ModelSpec], dialogues: bool, owner: bool) -> str:
     )
 
 
-def status(progress: Progress, owner: bool) -> str:
-    """How far the evaluation is."""
-    if progress.state == "idle":
-        return ""
-    name = escape(progress.report)
-    if progress.state == "done":
+def status(turn: Turn, owner: bool) -> str:
+    """How far an evaluation is, whom it waits for, or how it ended; what the owner may do."""
+    found = turn.status
+    name = escape(found.name, quote=True)
+    if found.state == "finished":
         return f'<p class="note" role="status">{name} is ready, and shown below.</p>'
-    if progress.state != "running":
-        return problem(progress.text)
-    left = "" if progress.left is None else f", about {_time(progress.left)} left"
-    stop = '<button type="button" class="do" data-do="stop">Stop</button>' if owner else ""
+    share = found.step / found.steps if found.steps else 0.0
+    buttons, bar = "", ""
+    if found.state == "queued":
+        said = waits(turn)
+        buttons = _button("stop", name, "Take it out of the line")
+    elif found.state in ACTIVE:
+        said = found.phase or "starting"
+        said += f" · {share:.0%} of this part" if share else ""
+        if found.state == "stopping":
+            said += " · it stops after the batch it is at"
+        buttons = _button("stop", name, "Stop at once" if found.state == "stopping" else "Stop")
+        bar = f'<progress max="1" value="{share:.3f}" aria-label="Progress"></progress>'
+    else:
+        said = " ".join(text for text in (found.sentence, found.action) if text)
+        buttons = _button("again", name, "Go on with it")
+    kind = ' role="alert"' if found.state == "failed" else ' role="status"'
     return (
-        f'<div class="box" role="status"><b>{name}</b>: {escape(progress.text)} '
-        f"{progress.share:.0%}{left}"
-        f'<div class="rows"><progress max="1" value="{progress.share:.3f}" '
-        f'aria-label="Progress"></progress>{stop}</div></div>'
+        f'<div class="box"{kind}><b>{name}</b>: {escape(said)}'
+        f'<div class="rows">{bar}{buttons if owner else ""}</div></div>'
     )
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def waits(turn: Turn) -> str:
+    """Whom an evaluation in line waits for."""
+    if turn.at_work is None:
+        return "in line; it begins in a moment."
+    kind = "the evaluation" if turn.at_work.kind == EVALUATE else "the training run"
+    said = f"waits in line behind {kind} {turn.at_work.name}"
+    if turn.between:
+        said += f" and {turn.between} before it"
+    return f"{said}; it begins by itself."
+
+
+def _button(do: str, name: str, text: str) -> str:
+    return f'<button type="button" class="do" data-do="{do}" data-name="{name}">{text}</button>'
 
 
 def problem(text: str) -> str:

@@ -55,6 +55,11 @@ PANELS = (
         "share of the reply's tokens that it finds likeliest",
         (("token accuracy", "mean_token_accuracy", "eval_mean_token_accuracy"),),
     ),
+    Panel(
+        "General knowledge",
+        "share of forty questions it answers rightly; the gate stops it where that falls too far",
+        (("right answers", "probe", ""),),
+    ),
     Panel("Learning rate", "how large the steps are", (("rate", "learning_rate", ""),)),
 )
 
@@ -160,7 +165,8 @@ def _grid(values: Sequence[float], last: float, at: Callable[[Point], Point], wi
     parts = []
     for value in values:
         x, y = at((0, value))
-        said = f"{value:.3g}".replace("-", "−")
+        near_zero = abs(value) < 1e-3 * (max(values) - min(values))  # 0, but for rounding
+        said = "0" if near_zero else f"{value:.3g}".replace("-", "−")
         parts.append(
             f'<path d="M{x:.1f} {y:.1f}h{wide}" stroke="var(--line, #e6ddd0)"/>'
             f'<text x="{x - 7:.1f}" y="{y + 4:.1f}" text-anchor="end" font-size="13" '

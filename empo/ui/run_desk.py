@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -155,8 +156,9 @@ def _said(value: Any) -> str:
 class RunDesk:
     """Everything steps 2 and 3 need from below."""
 
-    def __init__(self, desk: PairDesk) -> None:
-        self.desk = desk
+    def __init__(self, desk: PairDesk, released: Callable[[], int] = lambda: 0) -> None:
+        """`released`: bytes of the GPU that the chat will give back for a run."""
+        self.desk, self._released = desk, released
 
     def spec(self, form: Form, choice: Choice) -> RunSpec:
         """What is asked for, without the file of pairs.
@@ -191,7 +193,7 @@ class RunDesk:
             UsageError: as `spec`.
         """
         spec = self.spec(form, choice)
-        return spec, runs.budget(spec), estimate(spec)
+        return spec, runs.budget(spec, self._released()), estimate(spec)
 
     def start(self, form: Form, choice: Choice) -> Run:
         """Start the run, or put it in line; its pairs are written down first.
@@ -200,29 +202,40 @@ class RunDesk:
             UsageError, DataError, OutOfMemory, Busy: as `empo.runs.start`, and as `PairDesk.pairs`.
         """
         spec = self.spec(form, choice)
+        if spec.kind != "sft":
+            runs.budget(spec, self._released()).check()
+        return runs.start(self.ready(form, choice), released=self._released())
+
+    def ready(self, form: Form, choice: Choice) -> RunSpec:
+        """The specification with its pairs written down, wherever it is to be done.
+
+        Raises:
+            UsageError, DataError: as `spec` and `PairDesk.pairs`.
+        """
+        spec = self.spec(form, choice)
         if spec.kind == "sft":
             if choice.source == UPLOAD:
                 raise UsageError(
                     "SFT learns from whole dialogues: choose EmpatheticDialogues or the starter "
                     "set in step 1, or another method."
                 )
-            return runs.start(spec)
-        runs.budget(spec).check()
+            return spec
         made = self._pairs(choice)
         if spec.limit is not None and spec.limit < len(made):  # as the trainer would draw them
             made = tuple(random.Random(spec.seed).sample(made, spec.limit))
-        return runs.start(spec.model_copy(update={"pairs": _kept(made)}))
+        return spec.model_copy(update={"pairs": _kept(made)})
 
-    def delete(self, name: str) -> None:
-        """Throw a run away, with its pairs where no other run has them.
+    def delete(self, name: str) -> str:
+        """Throw a run away, with its pairs where no other run has them; what is left elsewhere.
 
         Raises:
             UsageError: there is no such run, or it is running.
         """
         pairs = _pairs_of(run_folder(name))
-        runs.delete(name)
+        left = runs.delete(name)
         if pairs and pairs.startswith(f"{PAIRS}/") and pairs not in map(_pairs_of, run_folders()):
             (runs_home() / PAIRS / Path(pairs).name).unlink(missing_ok=True)
+        return left
 
     def _pairs(self, choice: Choice) -> Pairs:
         """What was looked at in step 1; of the starter set without what is kept for watching."""
@@ -232,6 +245,16 @@ class RunDesk:
         part = learning_split("starter", "train")
         mix = mix_shares(choice) if choice.preset == MIX else None
         return make_pairs(part, choice.preset, choice.seed, choice.draws, mix)
+
+
+def uploaded(spec: RunSpec) -> Path | None:
+    """The file of pairs that `spec` learns from, where somebody sent it; None: made here."""
+    name = getattr(spec, "pairs", None) or ""
+    path = runs_home() / PAIRS / Path(name).name
+    if not name.startswith(f"{PAIRS}/") or not path.is_file():
+        return None
+    with path.open(encoding="utf-8") as lines:
+        return path if json.loads(next(lines, "{}")).get("origin") == UPLOAD else None
 
 
 def _pairs_of(folder: RunFolder) -> str | None:

@@ -19,7 +19,7 @@ from empo.ui.run_list import KINDS, state_words
 Rows = Sequence[Mapping[str, Any]]
 MAX_SHOWN = 600  # characters of a reply
 SLOWER = (
-    "No GPU here: the run takes half of the processor's cores, at low priority. Chat keeps "
+    "No GPU here: the run takes half of the processor's cores, at low priority, and chat keeps "
     "answering meanwhile, more slowly."
 )
 
@@ -31,26 +31,32 @@ def parts(
     log: str,
     others: Sequence[Run] = (),
     owner: bool = False,
-    on_gpu: bool = False,
+    chat: str = "",
 ) -> dict[str, str]:
-    """The parts of `run`; `metrics` holds its rows first, then those of `others` beside it."""
+    """The parts of `run`; `metrics` holds its rows first, then those of `others` beside it.
+
+    `chat`: what the run does to the chat while it is at work.
+    """
     return {
-        "head": _head(run, on_gpu),
+        "open": run.name,
+        "head": _head(run, chat),
         "buttons": _buttons(run, owner),
         "verdict": _verdict(run),
         "curves": curves(metrics),
         "differences": differences([run, *others]) if others else "",
         "samples": sample_replies(samples),
-        "settings": f"<pre>{escape(_settings(run))}</pre>",
-        "log": f"<pre>{escape(log) or 'Nothing printed yet.'}</pre>",
+        "settings": f"<pre tabindex=0>{escape(_settings(run))}</pre>",
+        "log": f"<pre tabindex=0>{escape(log) or 'Nothing printed yet.'}</pre>",
     }
 
 
-def _head(run: Run, on_gpu: bool) -> str:
+def _head(run: Run, chat: str) -> str:
     status = run.status
     share = status.step / status.steps if status.steps else 0.0
     how = f"{KINDS.get(status.kind, status.kind)} over {run.spec.base}"
-    note = f'<p class="quiet">{SLOWER}</p>' if status.state in ACTIVE and not on_gpu else ""
+    how += f" · {status.where}" if status.where else ""
+    here = status.state in ACTIVE and not status.where
+    note = f'<p class="quiet chat">{escape(chat)}</p>' if here and chat else ""
     said = " ".join(text for text in (status.sentence, status.action) if text)
     return (
         f'<h2>{escape(run.name)} <span class="state {status.state}">'
@@ -66,8 +72,12 @@ def _head(run: Run, on_gpu: bool) -> str:
 
 def pace(status: RunStatus) -> str:
     """How far, for how long, and how long still."""
+    if status.state == "queued" and status.where:
+        return status.phase
     if status.state == "queued":
-        return "Another run goes first; this one begins by itself when that has ended."
+        return (
+            "Another run or evaluation goes first; this one begins by itself when that has ended."
+        )
     said = [f"step {status.step} of {status.steps}"] if status.steps else []
     if status.phase and status.phase != "training" and status.state in ACTIVE:
         said.append(status.phase)

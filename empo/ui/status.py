@@ -10,6 +10,7 @@ from empo.ui.facts import facts
 from empo.ui.services import Services
 
 _POLL = 0.7  # seconds between two looks while the models load
+_SLOW = 10.0  # afterwards, where they may have to give way to a training run
 
 
 def header(services: Services) -> gr.HTML:
@@ -23,7 +24,8 @@ def keep_true(page: gr.Blocks, services: Services, line: gr.HTML, known: gr.Mark
 
     def look() -> tuple[str, str, gr.Timer]:
         loading = services.holder.status.state == "loading"
-        return _line(services), facts(services), gr.Timer(active=loading)
+        rest = gr.Timer(_SLOW, active=services.on_gpu())
+        return _line(services), facts(services), gr.Timer(_POLL) if loading else rest
 
     gr.on(
         [page.load, timer.tick],
@@ -43,6 +45,8 @@ def _line(services: Services) -> str:
         engine = services.holder.engine
         place = "CPU" if engine.device == "cpu" else engine.device
         text = f"ready · {services.stack.title} · {place}"
+        if services.place is not None and services.place.away:
+            text = f"{text}, while a run has the GPU"
     elif status.state == "loading" and status.share:
         text = f"{text} {status.share:.0%}"
     return (

@@ -103,7 +103,7 @@ class TrainEvents:
     def open(self, request: gr.Request, seen: Any, *values: Any) -> Updates:
         """The tab as first seen: on EmpatheticDialogues where it is, else on the starter set."""
         if seen:
-            return {}
+            return gr.skip()
         source = ED if self.desk.has_ed() else values[0]
         return {
             self.tab.seen: True,
@@ -170,7 +170,7 @@ class TrainEvents:
     def take(self, path: str | None, *values: Any) -> Updates:
         """Read an uploaded file; it is deleted whatever it holds."""
         if not path:
-            return {}
+            return gr.skip()
         cleared = {self.tab.file: None, self.tab.report: ""}
         try:
             token, _ = self.desk.take(Path(path), Path(path).name)

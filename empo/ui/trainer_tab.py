@@ -8,6 +8,7 @@ from __future__ import annotations
 import gradio as gr
 
 from empo.settings import ASSETS
+from empo.ui.jobs_panel import JobsPanel
 from empo.ui.pair_desk import PairDesk
 from empo.ui.recipe_form import RecipeForm
 from empo.ui.train_tab import TrainTab
@@ -31,6 +32,7 @@ class TrainerTab:
     def __init__(self, desk: PairDesk) -> None:
         self.picked = gr.State("")
         self.beside = gr.State(())
+        self.stamp = gr.State("")  # of what is shown
         self.timer = gr.Timer(PAUSE, active=False)
         with gr.Row(elem_id="trainer"):
             with gr.Column(scale=2, min_width=220, elem_id="run-side"):
@@ -43,6 +45,7 @@ class TrainerTab:
                     self.form = RecipeForm()
                 with gr.Tab("3 · Run", id=RUN):
                     self.view = self._drawn("run-view", _VIEW)
+                    self.jobs = JobsPanel()
 
     def _drawn(self, name: str, template: str) -> gr.HTML:
         """A place whose value is a dictionary of parts, HTML that was escaped on the server."""

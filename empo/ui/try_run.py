@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from empo.errors import EmpoError, UsageError
-from empo.models.catalogue import with_runs
 from empo.types import Sampling
 from empo.ui.compare_tab import CompareTab
+from empo.ui.finished_runs import FinishedRuns
 from empo.ui.handlers import Asked
 from empo.ui.owner import require_owner
 
-KEPT = 3  # finished runs over the base at once; the one picked longest ago goes first
 COLUMNS = 3
 
 
 class TryRun:
-    """Lays finished runs over the loaded base. `tabs` are the page's."""
+    """Picks a run that is laid over the base, or has it laid there. `tabs` are the page's."""
 
-    def __init__(self, compare: CompareTab, tabs: gr.Tabs) -> None:
+    def __init__(self, compare: CompareTab, tabs: gr.Tabs, finished: FinishedRuns) -> None:
         self.compare, self.tabs, self.handlers = compare, tabs, compare.handlers
-        self._names: list[str] = []
-        self._lock = threading.Lock()
+        self.finished = finished
 
     @property
     def inputs(self) -> list[Component]:
@@ -43,10 +38,9 @@ class TryRun:
             UsageError: it has not finished, sits on another base, or the engine takes no runs.
             NotAllowed: it is not loaded yet, and it is not the owner who asks.
         """
-        with self._lock:
-            if name not in self._names:
-                require_owner(request)
-                self._load(name)
+        if name not in self.finished:
+            require_owner(request)
+            self.finished.bring(name)
         own = [model.name for model in self.handlers.services.stack.models if model.adapters]
         columns = (*own[: COLUMNS - 1], name)
         asked = Asked(conversation, columns, Sampling(), "none", str(request.session_hash))
@@ -54,17 +48,3 @@ class TryRun:
         compare = self.compare
         found: dict[Any, Any] = {compare.stage: screen.view, compare.chart: screen.chart}
         return found | {compare.columns: columns, self.tabs: gr.Tabs(selected="compare")}
-
-    def _load(self, name: str) -> None:
-        services = self.handlers.services
-        if services.holder.status.state == "loading":
-            raise UsageError("The models are still being loaded: try again in a moment.")
-        engine = services.holder.engine
-        exchange = getattr(engine, "exchange", None)
-        if exchange is None:
-            raise EmpoError("The models that answer here cannot take another one in.")
-        names = [*self._names, name][-KEPT:]
-        stack = with_runs(services.stack, names)
-        exchange(stack)
-        self._names = names
-        self.handlers.cast = replace(self.handlers.cast, stack=stack)

@@ -88,6 +88,10 @@ class Cast:
         ends = [end.label for end in self.ends]
         return {"usual": USUAL, "farthest": FARTHEST, "step": STEP, "ends": ends}
 
+    def picks(self) -> list[dict[str, str]]:
+        """What the pickers offer."""
+        return [{"model": model.name, "label": model.label} for model in self.stack.models]
+
     def specs(self, columns: Sequence[str]) -> tuple[ModelSpec, ...]:
         """Raises UsageError where the stack has no such model."""
         return tuple(self.stack.model(name) for name in columns)
@@ -113,7 +117,7 @@ def view(
     """
     path = conversation.path()
     return {
-        "models": [{"model": m.name, "label": m.label} for m in cast.stack.models],
+        "models": cast.picks(),
         "heads": cast.heads(columns),
         "dial": None if fixed else cast.dial(),
         "columns": list(columns),

@@ -22,18 +22,22 @@ from pathlib import Path
 from typing import Any
 
 from empo.data.replies import Answered, read_answers
-from empo.evaluation import comparisons, measure, run, summary
+from empo.evaluation import comparisons, measure, of_replies, run, summary
 from empo.evaluation.request import METRICS, OF_MODELS, Request
+from empo.metrics import tokens
 from empo.metrics.nidf import Nidf
 from empo.metrics.tokens import lower_tokens
 from empo.scoring.valence import vader
 from empo.settings import settings
 
 RECORDED = "recorded_replies_dpo_d270.csv.gz"
+_within: list[float] = []  # of each timed call in progress, the seconds of timed calls within it
 LEFT_OUT = {"bertscore_f1", *OF_MODELS}
 WORDS = "i am so sorry that you had to go through this what happened then how are you now"
 # What is timed on its own: a name, and the function that does it.
 PARTS: tuple[tuple[str, Any, str], ...] = (
+    ("word tokens, lower-cased", tokens, "tokens"),
+    ("trigrams said twice", measure, "repetitive"),
     ("self-BLEU", measure, "self_bleu"),
     ("VAD", measure, "_vad"),
     ("NIDF", Nidf, "__call__"),
@@ -41,6 +45,9 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("distinct-n", summary, "_distinct"),
     ("sign-flip tests", comparisons, "sign_flip"),
     ("draws of the bootstrap", run, "draws"),
+    ("intervals by the bootstrap", summary, "mean_interval"),
+    ("kappas with intervals", summary, "_kappa"),
+    ("reading the file", of_replies.collect, "recorded_of"),
     ("files", run, "write"),
 )
 
@@ -89,15 +96,20 @@ def _line(row: Answered) -> dict[str, object]:
 
 @contextmanager
 def timed(owner: Any, attribute: str) -> Iterator[list[float]]:
-    """Within the block, the processor seconds of every call of `owner.attribute`."""
+    """Within the block, the processor seconds of every call of `owner.attribute`, without those of
+    timed calls within it."""
     of, spent = getattr(owner, attribute), []
 
     def clocked(*args: Any, **named: Any) -> Any:
         start = time.process_time()
+        _within.append(0.0)
         try:
             return of(*args, **named)
         finally:
-            spent.append(time.process_time() - start)
+            whole = time.process_time() - start
+            spent.append(whole - _within.pop())
+            if _within:
+                _within[-1] += whole
 
     setattr(owner, attribute, clocked)
     try:
@@ -139,6 +151,7 @@ def main() -> int:
     print(f" with three baselines of as many replies: ratio {whole / alone:.1f}")
     for name, spent in sorted(shares.items(), key=lambda item: -item[1]):
         print(f"  {name}: {spent:.2f} s, {spent / whole:.0%}")
+    print(f"  all else: {max(0.0, 1 - sum(shares.values()) / whole):.0%}")
     return 0
 
 

@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from empo.scoring.wide import LEVELS, Opinion, Rows, Wide, features, summaries
+from empo.scoring.sentences import summaries
+from empo.scoring.wide import LEVELS, Opinion, Rows, Text, Wide, features
 from train.scoring.replies import Reply
 
 # In fewer replies a feature is chance.
@@ -90,7 +91,7 @@ def opinions(path: Path, fitted: Fitted, replies: Sequence[Reply]) -> Iterator[O
         means = reply.states @ fitted.evidence[:, :-1].T + fitted.evidence[:, -1]
         # A sentence's mean for each of its pieces; unread ones are the last.
         evidence = means[reply.owners]
-        yield wide(reply.ids, reply.owners, evidence[~np.isnan(evidence[:, 0])])
+        yield from wide([Text(reply.ids, reply.owners, evidence[~np.isnan(evidence[:, 0])])])
 
 
 def cross_validated(replies: Sequence[Reply], seed: int = 0) -> np.ndarray:
@@ -167,9 +168,8 @@ def _summary(replies: Sequence[Reply], sentences: Sentences) -> np.ndarray:
             spoken = sentences.rows[own] @ said[:-1] + said[-1]
             heard = sentences.states[own] @ seen[:-1] + seen[-1]
             logits[own, i] = np.where(np.isnan(heard), spoken, (spoken + heard) / 2)
-    told = np.stack(
-        [summaries(logits[sentences.reply == n], r.lengths) for n, r in enumerate(replies)]
-    )
+    lengths = np.concatenate([reply.lengths for reply in replies])
+    told = summaries(logits, lengths, np.array([len(reply.lengths) for reply in replies]))
     scaler = StandardScaler().fit(told)
     found = []
     for labels in np.array([reply.levels for reply in replies]).T:
