@@ -86,9 +86,8 @@ class RunWatch:
 def at_work(found: Sequence[RunStatus]) -> RunStatus | None:
     """The run whose process is here: also one that has just ended and still holds its memory."""
     for status in found:
-        process = None if status.where else status.process  # a job's is at most what sends it
-        if process is None or status.where:  # nobody's, or done on another machine
+        if status.where or status.process is None:  # done on another machine, or nobody's
             continue
-        if status.state in ACTIVE or process.alive():
+        if status.state in ACTIVE or status.process.alive():
             return status
     return None
