@@ -120,7 +120,8 @@ def samples(replies: Sequence[First], count: int, seed: int = 0) -> str:
         first.setdefault((reply.said, reply.model), reply.reply)
     lines = ["| Said | " + " | ".join(models) + " |", "|---" * (1 + len(models)) + "|"]
     for emotion, text in random.Random(seed).sample(said, min(count, len(said))):
-        cells = " | ".join(first[text, model].replace("|", "\\|") for model in models)
+        told = (" ".join(first[text, model].split()) for model in models)
+        cells = " | ".join(reply.replace("|", "\\|") for reply in told)
         lines.append(f"| *{emotion}*: {text} | {cells} |")
     return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def test_every_model_answers_every_situation_with_each_seed() -> None:
     assert all(told[0].text in row.reply for row in rows[:6])
     table = samples(rows, 1)
     assert table.startswith("| Said | base | sft | dpo |") and "dpo heard:" in table
+    told = samples([replace(rows[0], reply="One\ntwo | three")], 1)
+    assert told.splitlines()[2].endswith(" | One two \\| three |")
 
 
 def test_nothing_to_answer_is_said() -> None:
