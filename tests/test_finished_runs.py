@@ -78,7 +78,8 @@ def test_the_newest_come_back_by_themselves_and_answer(loaded: LocalEngine) -> N
     page = Page(loaded)
     assert page.names() == [*OWN, "run-3", "run-2", "run-1"]
     assert page.names() == [*OWN, "run-3", "run-2", "run-1"] and len(page.told) == 1
-    rows = [row("My dog died.", {name: 1.0}) for name in ("sft", "run-2", "dpo", "run-3")]
+    said = "I feel so lonely since I moved here."  # SFT and DPO answer differently
+    rows = [row(said, {name: 1.0}) for name in ("sft", "run-2", "dpo", "run-3")]
     texts = [reply.text for reply in answer(loaded, rows)]
     assert texts[0] == texts[1] != texts[2] == texts[3]
     hashes = page.services.hashes
