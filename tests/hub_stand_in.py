@@ -24,6 +24,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from empo.training import queue
+from empo.training.folder import run_folders
+
 TOKEN = "hf_" + "Secret" * 5 + "1234"
 OVER = ("COMPLETED", "ERROR", "CANCELED", "DELETED")
 HARDWARE = [
@@ -359,3 +362,15 @@ def stand_in(folder: Path, works: bool = False) -> Iterator[Hub]:
         hub.close()
         server.shutdown()
         server.server_close()
+
+
+def wind_up() -> None:
+    """Throw the runs away and wait for the threads that send and follow them."""
+    left = [one for one in threading.enumerate() if one.name.startswith(("send-", "job-"))]
+    for thread in left:
+        if thread.name.startswith("send-"):
+            thread.join(60)
+    for folder in run_folders():
+        queue.remove_folder(folder)
+    for thread in left:
+        thread.join(30)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +32,7 @@ from empo.training.elsewhere import Job, dollars, most, read_job
 from empo.training.folder import RunFolder, run_folder, runs_home
 from empo.training.recipe import RunSpec, changed_spec, load_spec
 from empo.training.status import RunStatus, read_status
-from tests.hub_stand_in import TOKEN, Hub, stand_in
+from tests.hub_stand_in import TOKEN, Hub, stand_in, wind_up
 from tests.hub_stand_in import Job as HubJob
 from tests.small_runs import wait
 from train.job import Sender
@@ -61,14 +60,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setenv("HF_ENDPOINT", found.url)
         settings.cache_clear()
         yield found
-        left = [one for one in threading.enumerate() if one.name.startswith(("send-", "job-"))]
-        for thread in left:
-            if thread.name.startswith("send-"):
-                thread.join(60)
-        for folder in job_watch._open():
-            queue.remove_folder(folder)
-        for thread in left:
-            thread.join(30)
+        wind_up()
 
 
 def spec_of(name: str = "mine", *changes: str) -> RunSpec:

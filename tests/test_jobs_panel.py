@@ -6,7 +6,6 @@ Functions are called as the page calls them, with requests that came through the
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from empo import runs
 from empo.jobs import launch as jobs
 from empo.jobs import watch as job_watch
 from empo.settings import Settings, settings
-from empo.training import queue
 from empo.training.elsewhere import read_job
 from empo.training.folder import run_folder, run_folders
 from empo.ui.app import build, services_for
@@ -28,7 +26,7 @@ from empo.ui.jobs_panel import CHEAPEST, JobsEvents
 from empo.ui.owner import PLACE, Gate
 from empo.ui.pair_desk import OWN
 from empo.ui.run_desk import first_form
-from tests.hub_stand_in import TOKEN, Hub, stand_in
+from tests.hub_stand_in import TOKEN, Hub, stand_in, wind_up
 from tests.small_runs import wait
 from tests.trainer_runs import made
 
@@ -52,14 +50,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             monkeypatch.setenv(name, value)
         settings.cache_clear()
         yield found
-        left = [one for one in threading.enumerate() if one.name.startswith(("send-", "job-"))]
-        for thread in left:
-            if thread.name.startswith("send-"):
-                thread.join(60)
-        for folder in run_folders():
-            queue.remove_folder(folder)
-        for thread in left:
-            thread.join(30)
+        wind_up()
 
 
 class Panel:

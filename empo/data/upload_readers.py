@@ -191,7 +191,7 @@ def _parquet(path: Path, limits: Limits) -> Rows:
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
-    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:120].rstrip(".")
         raise RowError(
             f"it is no parquet file that can be read ({reason})", row=number + 1
