@@ -17,14 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from empo.errors import Busy
+from empo.pairs.learning import learning_split
 from empo.settings import settings
 from empo.training.checkpoints import tidy_for_resume
 from empo.training.folder import RunFolder, keep_until, write_json
 from empo.training.process import take
 from empo.training.recipe import load_recipe, rooted
 from empo.training.status import LOCK
-from train.entry import finish
+from train.entry import as_messages, finish, markers_of
+from train.pretraining.likeness import most_like
 from train.pretraining.recipe import PretrainRecipe
 from train.pretraining.windows import Windows, read_tokens, stacked, windows
 
@@ -65,7 +69,7 @@ def pretrain(recipe: PretrainRecipe, folder: RunFolder) -> dict[str, Any] | None
     from train.pretraining.state import Learner
 
     torch.manual_seed(recipe.seed)
-    tokens = read_tokens(settings().data_dir / recipe.train)
+    tokens = _train(recipe)
     valid = _valid(recipe)
     network = Network(rooted(recipe.base), recipe.fresh, recipe.compiled)
     learner = Learner(network.weights, recipe)
@@ -103,6 +107,20 @@ def _alone(folder: RunFolder) -> Any:
     if lock is None:
         raise Busy(f"Another process pretrains in {folder.path} already.")
     return lock
+
+
+def _train(recipe: PretrainRecipe) -> np.ndarray:
+    """The training tokens, or the part of them that is most like the dialogues."""
+    tokens = read_tokens(settings().data_dir / recipe.train)
+    if recipe.share == 1:
+        return tokens
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(rooted(recipe.base), trust_remote_code=False)
+    markers = markers_of(tokenizer)
+    rows = [as_messages(dialogue.turns, markers) for dialogue in learning_split("ed", "train")]
+    dialogues = tokenizer.apply_chat_template(rows, tokenize=True, return_dict=False)
+    return most_like(tokens, np.concatenate(dialogues).astype(np.uint16), recipe.share)
 
 
 def _valid(recipe: PretrainRecipe) -> Windows:

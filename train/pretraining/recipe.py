@@ -38,9 +38,10 @@ class PretrainRecipe(_Strict):
     """`tokens` are read in windows of `window`, each made of whole documents where they fit.
 
     `base`: the folder of the model, its tokenizer and its configuration; `fresh` begins from
-    random weights of that shape instead. `train`, `valid`: files of EMPO_DATA. `average`: the decay
-    of the running mean of the weights, which is kept if it does better (0: none). `watched`:
-    validation windows to measure on the way; at both ends all are.
+    random weights of that shape instead. `train`, `valid`: files of EMPO_DATA; of `train`, the
+    documents most like EmpatheticDialogues' training split are read, up to `share` of its tokens
+    (1: all). `average`: the decay of the running mean of the weights, which is kept if it does
+    better (0: none). `watched`: validation windows to measure on the way; at both ends all are.
     """
 
     kind: Literal["pretrain"]
@@ -51,6 +52,7 @@ class PretrainRecipe(_Strict):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     train: str = "pretraining_tokens_train.npy.xz"
     valid: str = "pretraining_tokens_valid.npy.xz"
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     tokens: Count
     window: Annotated[int, Field(ge=8)] = 512
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
