@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from empo.models.likelihood import TurnScore
 
 AT_ONCE = 8  # dialogues answered in one pass, by both
+FEWEST = 20  # dialogues: a bootstrap of fewer says nothing of how sure a difference is
 Progress = Callable[[str, float], None]
 _WORDS = {
     "emotional_reaction": "warmth (emotional reactions, 0–2)",
@@ -76,7 +77,7 @@ def hold_against(
         table += _replies(stack, chosen, seed, tell)
     except Stopped:
         return {"verdict": None, "sentence": "It was not measured: that was stopped."}
-    verdict, sentence = judge(table)
+    verdict, sentence = judge(table, len(pairs))
     return {
         "verdict": verdict,
         "sentence": sentence,
@@ -274,12 +275,17 @@ def _row(
     }
 
 
-def judge(table: Sequence[dict[str, Any]]) -> tuple[str, str]:
+def judge(table: Sequence[dict[str, Any]], dialogues: int) -> tuple[str, str]:
     """The verdict and its sentence: what is surely better, what surely worse.
 
     Better needs a gain in the run's own aim or in the distance from the human level, and no loss
-    anywhere; worse a loss and no such gain.
+    anywhere; worse a loss and no such gain. `FEWEST` dialogues are needed for either.
     """
+    if dialogues < FEWEST:
+        return "unclear", (
+            f"Cannot be told: {FEWEST} dialogues are needed for a verdict, {dialogues} were "
+            "measured; take more (measure=100)."
+        )
     gains = [row for row in table if row["good"] and _sure(row) > 0]
     losses = [row for row in table if row["good"] and _sure(row) < 0]
     real = [row for row in gains if row["aim"] or row["what"].startswith("distance")]

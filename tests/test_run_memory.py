@@ -48,7 +48,7 @@ def test_by_hand() -> None:
     assert head(SHAPE, LOAD) == 3 * 6 * 100 * 4
     assert head(SHAPE, replace(LOAD, tiled=True)) == 3 * 10 * 100 * 4
     assert watching(SHAPE, LOAD) == 2 * 2 * 6 * 100 * 4
-    assert peak(SHAPE, LOAD) == round(110e6 + 1160 + 1.8 * (9960 + 7200))
+    assert peak(SHAPE, LOAD) == round(110e6 + 1160 + 1.7 * (9960 + 7200))
     assert peak(SHAPE, replace(LOAD, gpu=True)) == round(1.08 * (1160 + 4980 + 7200))
 
 
@@ -155,7 +155,7 @@ def test_a_base_that_is_not_here_is_not_guessed() -> None:
 MEASURE = """
 import json, sys
 import torch
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 import train.trainers
 from train.memory import Meter
 from train import dpo
@@ -173,7 +173,7 @@ BODIES = {
 }
 
 
-# Pairs, of which one batch of the longest is trained on: the first one, and the peak. Five times:
+# Pairs, of which one batch of the longest is trained on: the first one, and the peak. Fifteen times:
 # what malloc cannot use again adds up over the first steps.
 DRAWN = 1000
 
@@ -208,7 +208,7 @@ def test_within_a_quarter_of_the_measured_peak(
             "limit": DRAWN,
             "valid": 0,
             "lora": {"rank": 16, "alpha": 32},
-            "optimiser": {"epochs": 5, "learning_rate": 1e-4, "batch": batch},
+            "optimiser": {"epochs": 15, "learning_rate": 1e-4, "batch": batch},
         }
     )
     run = subprocess.run(
@@ -218,7 +218,8 @@ def test_within_a_quarter_of_the_measured_peak(
     assert run.returncode == 0, run.stderr[-2000:]
     measured = int(run.stdout.split("PEAK ")[1])
     predicted = predict(spec, free=100 * GB, gpu=False).needed
-    assert predicted == pytest.approx(measured, rel=0.25), f"{predicted / measured:.2f}"
+    print(f"{body}, batch {batch}: {predicted / 1e9:.2f} GB, measured {measured / 1e9:.2f}")
+    assert predicted == pytest.approx(measured, rel=0.25)
 
 
 def test_a_run_waits_for_what_the_chat_gives_back() -> None:

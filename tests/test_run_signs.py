@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from empo.helped import judge
+from empo.helped import FEWEST, judge
 from empo.metrics.paired import difference, statistic
 from empo.training.card import card
 from empo.training.figure import figure, smooth, ticks
@@ -81,9 +81,14 @@ def row(what: str, value: float, low: float, high: float, good: int, aim: bool) 
 def test_the_verdict(rows: list[tuple[Any, ...]], verdict: str, word: str) -> None:
     import re
 
-    found, sentence = judge([row(*one) for one in rows])
+    found, sentence = judge([row(*one) for one in rows], FEWEST)
     assert found == verdict
     assert re.search(word, sentence)
+
+
+def test_a_few_dialogues_give_no_verdict() -> None:
+    found, sentence = judge([row("pair accuracy", 0.2, 0.1, 0.3, 1, True)], FEWEST - 1)
+    assert found == "unclear" and "20 dialogues are needed for a verdict, 19 were" in sentence
 
 
 def test_differences_are_paired() -> None:
@@ -126,7 +131,7 @@ def test_the_card_says_what_was_asked_for_and_what_came_of_it(tmp_path: Path) ->
     spec = small_spec("some/base", "mine")
     folder = make_folder(spec, tmp_path)
     append_line(folder / "metrics.jsonl", {"step": 60, "seconds": 90.0, "loss": 0.42})
-    verdict, sentence = judge([row("pair accuracy", 0.2, 0.1, 0.3, 1, True)])
+    verdict, sentence = judge([row("pair accuracy", 0.2, 0.1, 0.3, 1, True)], 100)
     table = [row("pair accuracy", 0.2, 0.1, 0.3, 1, True) | {"human": 0.9}]
     text = card(folder, spec, {"verdict": verdict, "sentence": sentence, "table": table})
     assert "base_model: some/base" in text and "60 steps and 1.5 minutes" in text
