@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -26,7 +27,7 @@ from empo.training.memory import (
     peak,
     watching,
 )
-from empo.training.recipe import load_spec, parse_spec
+from empo.training.recipe import RunSpec, load_spec, parse_spec
 from empo.types import PreferencePair
 from tests.small_runs import small_spec
 from train.entry import sample
@@ -48,7 +49,7 @@ def test_by_hand() -> None:
     assert head(SHAPE, LOAD) == 3 * 6 * 100 * 4
     assert head(SHAPE, replace(LOAD, tiled=True)) == 3 * 10 * 100 * 4
     assert watching(SHAPE, LOAD) == 2 * 2 * 6 * 100 * 4
-    assert peak(SHAPE, LOAD) == round(110e6 + 1160 + 1.7 * (9960 + 7200))
+    assert peak(SHAPE, LOAD) == round(110e6 + 1160 + 1.5 * (9960 + 7200))
     assert peak(SHAPE, replace(LOAD, gpu=True)) == round(1.08 * (1160 + 4980 + 7200))
 
 
@@ -173,9 +174,9 @@ BODIES = {
 }
 
 
-# Pairs, of which one batch of the longest is trained on: the first one, and the peak. Fifteen times:
-# what malloc cannot use again adds up over the first steps.
-DRAWN = 1000
+DRAWN = 1000  # pairs, of which one batch of the longest is trained on: the first one, and the peak
+STEPS = 8  # what malloc cannot use again adds up over the first ones
+TIMES = 3  # the same run takes more or less when repeated: the median counts
 
 
 @pytest.mark.nightly
@@ -208,18 +209,23 @@ def test_within_a_quarter_of_the_measured_peak(
             "limit": DRAWN,
             "valid": 0,
             "lora": {"rank": 16, "alpha": 32},
-            "optimiser": {"epochs": 15, "learning_rate": 1e-4, "batch": batch},
+            "optimiser": {"epochs": STEPS, "learning_rate": 1e-4, "batch": batch},
         }
     )
+    measured = sorted(peak_of(spec, tmp_path / str(n)) for n in range(TIMES))
+    predicted = predict(spec, free=100 * GB, gpu=False).needed
+    print(f"{body}, batch {batch}: {predicted / GB:.2f} GB predicted, {measured} bytes measured")
+    assert predicted == pytest.approx(median(measured), rel=0.25)
+
+
+def peak_of(spec: RunSpec, state: Path) -> int:
+    """Bytes that training takes in a process of its own."""
     run = subprocess.run(
-        [sys.executable, "-c", MEASURE, spec.model_dump_json(exclude_none=True), str(tmp_path)],
+        [sys.executable, "-c", MEASURE, spec.model_dump_json(exclude_none=True), str(state)],
         cwd=ROOT, env=child_environment(), capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
-    measured = int(run.stdout.split("PEAK ")[1])
-    predicted = predict(spec, free=100 * GB, gpu=False).needed
-    print(f"{body}, batch {batch}: {predicted / 1e9:.2f} GB, measured {measured / 1e9:.2f}")
-    assert predicted == pytest.approx(measured, rel=0.25)
+    return int(run.stdout.split("PEAK ")[1])
 
 
 def test_a_run_waits_for_what_the_chat_gives_back() -> None:
