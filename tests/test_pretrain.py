@@ -216,6 +216,22 @@ def test_one_at_a_time_and_only_the_loss(
         main(words)
 
 
+def test_the_result_lies_between_the_base_and_the_end(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    ends = {}
+    for share in (0, 0.25):
+        out = tmp_path / f"out-{share}"
+        changes = ["average=0", f"of_base={share}"]
+        assert pretrain(recipe_of(base, out, *changes), RunFolder(tmp_path / f"run-{share}"))
+        ends[share] = load_file(out / "model.safetensors")
+    for name, began in load_file(base / "model.safetensors").items():
+        expected = 0.75 * ends[0][name].float() + 0.25 * began.float()
+        torch.testing.assert_close(ends[0.25][name].float(), expected, rtol=0.02, atol=1e-3)
+    with pytest.raises(UsageError, match="fresh does not begin there"):
+        recipe_of(base, tmp_path / "out", "fresh=true", "of_base=0.5")
+
+
 def test_the_finished_model_loads_as_any_other(base: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = pretrain(recipe_of(base, out, "fresh=true", "average=0"), RunFolder(tmp_path / "run"))

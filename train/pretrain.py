@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     recipe = load_recipe(args.recipe, PretrainRecipe, args.set)
     if args.measure:
-        print(f"Validation loss of {recipe.out}: {_measured(recipe):.4f} nats a token.")
+        measure(recipe)
         return 0
     folder = Path(args.run).expanduser().resolve() if args.run else rooted(f"runs/{recipe.name}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,8 +69,8 @@ def pretrain(recipe: PretrainRecipe, folder: RunFolder) -> dict[str, Any] | None
     from train.pretraining.state import Learner
 
     torch.manual_seed(recipe.seed)
-    tokens = _train(recipe)
-    valid = _valid(recipe)
+    tokens = _most_like(recipe, read_tokens(settings().data_dir / recipe.train))
+    valid = _windows(recipe, read_tokens(settings().data_dir / recipe.valid))
     network = Network(rooted(recipe.base), recipe.fresh, recipe.compiled)
     learner = Learner(network.weights, recipe)
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -87,6 +87,9 @@ def pretrain(recipe: PretrainRecipe, folder: RunFolder) -> dict[str, Any] | None
         print(f"Stopped after step {learner.step}; the same command goes on from there.")
         return None
     kinds = {"last": learner.weights} | ({"mean": learner.mean} if learner.mean else {})
+    if recipe.of_base:
+        base = Network(rooted(recipe.base), compiled=False).weights
+        kinds = {name: _between(w, base, recipe.of_base) for name, w in kinds.items()}
     losses = {name: loop.loss(weights, every) for name, weights in kinds.items()}
     kept = min(losses, key=lambda name: losses[name])
     _save(kinds[kept], rooted(recipe.base), rooted(recipe.out))
@@ -109,9 +112,22 @@ def _alone(folder: RunFolder) -> Any:
     return lock
 
 
-def _train(recipe: PretrainRecipe) -> np.ndarray:
-    """The training tokens, or the part of them that is most like the dialogues."""
-    tokens = read_tokens(settings().data_dir / recipe.train)
+def measure(recipe: PretrainRecipe) -> None:
+    """Print the validation loss of `out`: of all documents, and of those that `share` chooses."""
+    from train.pretraining.network import Network, in_parts
+
+    network = Network(rooted(recipe.out), compiled=False)
+    tokens = read_tokens(settings().data_dir / recipe.valid)
+    parts = {"all documents": tokens}
+    if recipe.share < 1:
+        parts[f"the {recipe.share:.0%} most like the dialogues"] = _most_like(recipe, tokens)
+    for name, part in parts.items():
+        loss = network.measure(in_parts(_windows(recipe, part), recipe.steps.micro))
+        print(f"Validation loss of {recipe.out}, {name}: {loss:.4f} nats a token.")
+
+
+def _most_like(recipe: PretrainRecipe, tokens: np.ndarray) -> np.ndarray:
+    """The part of `tokens` that is most like the dialogues, as large as `share`."""
     if recipe.share == 1:
         return tokens
     from transformers import AutoTokenizer
@@ -123,9 +139,9 @@ def _train(recipe: PretrainRecipe) -> np.ndarray:
     return most_like(tokens, np.concatenate(dialogues).astype(np.uint16), recipe.share)
 
 
-def _valid(recipe: PretrainRecipe) -> Windows:
-    """The validation tokens as windows."""
-    return stacked(list(windows(read_tokens(settings().data_dir / recipe.valid), recipe.window)))
+def _windows(recipe: PretrainRecipe, tokens: np.ndarray) -> Windows:
+    """All of `tokens` as windows."""
+    return stacked(list(windows(tokens, recipe.window)))
 
 
 def _some(rows: Windows, recipe: PretrainRecipe) -> Windows:
@@ -135,11 +151,11 @@ def _some(rows: Windows, recipe: PretrainRecipe) -> Windows:
     return Windows(*(part[drawn] for part in rows))
 
 
-def _measured(recipe: PretrainRecipe) -> float:
-    from train.pretraining.network import Network, in_parts
-
-    network = Network(rooted(recipe.out), compiled=False)
-    return network.measure(in_parts(_valid(recipe), recipe.steps.micro))
+def _between(
+    weights: dict[str, Tensor], base: dict[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """`share` of the way from `weights` back to `base`."""
+    return {name: weight.lerp(base[name], share) for name, weight in weights.items()}
 
 
 def _save(weights: dict[str, Tensor], base: Path, out: Path) -> None:

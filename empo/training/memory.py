@@ -27,8 +27,8 @@ _ADAM = 4  # weight, gradient and two moments of what is trained
 _WATCHED = 2  # rows of an evaluation ÷ rows of a step (`train/entry.py`)
 _LIBRARIES = 110_000_000  # bytes of what is imported late, of the rows and the tokenizer
 # Memory that malloc has taken ÷ memory in use: glibc up to 2.37 cannot give aligned memory (which
-# torch asks for) out of a hole of just that size. It is the middle of a wide range: one and the same
-# run took 1.1 to 2.1 times as much when repeated. Above 32 MB each tensor is mapped by itself.
+# torch asks for) out of a hole of just that size. The middle of a wide range: one and the same run,
+# repeated, took 1.1 to 2.1 times what it used. Above 32 MB each tensor is mapped by itself.
 _SCATTER, _MAPPED = 1.5, 32 * 1024 * 1024
 _GPU_SCATTER = 1.08
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from empo.training.recipe import NAME, Count, Fraction, Positive
 
@@ -41,7 +41,9 @@ class PretrainRecipe(_Strict):
     random weights of that shape instead. `train`, `valid`: files of EMPO_DATA; of `train`, the
     documents most like EmpatheticDialogues' training split are read, up to `share` of its tokens
     (1: all). `average`: the decay of the running mean of the weights, which is kept if it does
-    better (0: none). `watched`: validation windows to measure on the way; at both ends all are.
+    better (0: none). `of_base`: how far the result lies back towards the weights it began with
+    (Wortsman et al. 2022, *Robust fine-tuning of zero-shot models*; 0: not at all). `watched`:
+    validation windows to measure on the way; at both ends all are.
     """
 
     kind: Literal["pretrain"]
@@ -56,8 +58,15 @@ class PretrainRecipe(_Strict):
     tokens: Count
     window: Annotated[int, Field(ge=8)] = 512
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    of_base: Annotated[float, Field(ge=0, lt=1)] = 0.0
     evaluations: Count = 10
     watched: Count = 40
     checkpoints: Count = 10
     compiled: bool = True
     steps: Steps
+
+    @model_validator(mode="after")
+    def _something_to_lie_back_to(self) -> PretrainRecipe:
+        if self.fresh and self.of_base:
+            raise ValueError("of_base goes back towards the base, and fresh does not begin there")
+        return self
