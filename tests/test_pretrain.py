@@ -62,6 +62,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def recipe_of(base: Path, out: Path, *changes: str) -> PretrainRecipe:
     """Twelve steps of four windows, on the CPU and uncompiled."""
     usual = [f"tokens={48 * WIDTH}", f"window={WIDTH}", "compiled=false", "average=0.9"]
+    usual += ["share=1", "of_base=0"]
     usual += ["evaluations=3", "checkpoints=3", "watched=6", "steps.learning_rate=0.01"]
     usual += ["steps.batch=4", "steps.late_batch=8", "steps.late=0.5", "steps.micro=4"]
     return load_recipe(
@@ -207,7 +208,8 @@ def test_a_signal_asks_for_the_end_and_is_then_anothers_again() -> None:
 def test_one_at_a_time_and_only_the_loss(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--set", f"out={base}", "--set", f"window={WIDTH}", "--run", str(tmp_path)]
+    words = ["--set", f"out={base}", "--set", f"window={WIDTH}", "--set", "share=1"]
+    words += ["--run", str(tmp_path)]
     assert main(["--measure", *words]) == 0
     assert "nats a token" in capsys.readouterr().out
     lock = take(tmp_path / LOCK)

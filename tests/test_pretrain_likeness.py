@@ -13,7 +13,7 @@ from empo.settings import settings
 from empo.training.folder import RunFolder
 from empo.training.recipe import load_recipe
 from tests.tiny_models import save_base
-from train.pretrain import pretrain
+from train.pretrain import measure, pretrain
 from train.pretraining.likeness import BUCKETS, likeness, most_like
 from train.pretraining.recipe import PretrainRecipe
 
@@ -43,9 +43,12 @@ def test_the_most_alike_are_kept_in_their_order_and_no_more_than_the_share() -> 
 
 
 def test_a_pretraining_on_a_share(
-    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """On the real dialogues: a document of theirs is read, one of noise is not."""
+    """On the real dialogues: a document of theirs is read, one of noise is not, nor measured."""
     base, data = save_base(tmp_path / "base"), tmp_path / "data"
     data.mkdir()
     (data / "ed_train.jsonl.gz").symlink_to(data_folder / "ed_train.jsonl.gz")
@@ -68,3 +71,7 @@ def test_a_pretraining_on_a_share(
     recipe = load_recipe("nano-base", PretrainRecipe, changes)
     assert pretrain(recipe, RunFolder(tmp_path / "run")) is None
     assert read[0].tolist() == text
+    measure(recipe.model_copy(update={"out": str(base)}))
+    every, alike = capsys.readouterr().out.splitlines()[-2:]
+    assert "all documents" in every and "the 50% most like the dialogues" in alike
+    assert every.split()[-4] != alike.split()[-4]
