@@ -28,8 +28,8 @@ from empo.ui.view import Cast
 
 OPENING = ASSETS / "opening.json"
 MESSAGES = (
-    "My father is 58 and just passed the exam to become a nurse. He studied every night.",
-    "We are having a big party tonight!",
+    "My dog died last night.",
+    "She was with me for twelve years.",
 )
 
 
