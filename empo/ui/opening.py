@@ -2,9 +2,9 @@
 
     python -m empo.ui.opening            # writes assets/opening.json anew
 
-Two messages of our own choosing, seed 0, the page's settings, the stack nano in fp32 on the CPU; to
-be run again whenever the embedded models change. The file holds what shows that it is genuine:
-seeds, sampling, adapters.
+Two messages, chosen by us because their answers show what training changes; seed 0, the page's
+settings, the stack nano in fp32 on the CPU; to be run again whenever the embedded models change.
+The file holds what shows that it is genuine: seeds, sampling, adapters.
 """
 
 from __future__ import annotations
