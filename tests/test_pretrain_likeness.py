@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from empo.settings import settings
-from empo.training.folder import RunFolder
+from empo.training.folder import RunFolder, whole_lines
 from empo.training.recipe import load_recipe
 from tests.tiny_models import save_base
 from train.pretrain import measure, pretrain
 from train.pretraining.likeness import BUCKETS, likeness, most_like
+from train.pretraining.network import Network
 from train.pretraining.recipe import PretrainRecipe
+from train.pretraining.windows import stacked, windows
 
 
 def row(*tokens: int) -> np.ndarray:
@@ -66,11 +68,15 @@ def test_a_pretraining_on_a_share(
     settings.cache_clear()
     changes = [f"base={base}", f"out={tmp_path / 'out'}", "share=0.5", "window=32", "tokens=32"]
     changes += ["compiled=false", "average=0", "evaluations=1", "steps.batch=1", "steps.micro=1"]
-    read: list[np.ndarray] = []
-    monkeypatch.setattr("train.pretraining.loop.Loop.run", lambda loop, row: read.append(row))
     recipe = load_recipe("nano-base", PretrainRecipe, changes)
-    assert pretrain(recipe, RunFolder(tmp_path / "run")) is None
-    assert read[0].tolist() == text
+    assert pretrain(recipe, RunFolder(tmp_path / "run"))
+    (first,) = whole_lines(tmp_path / "run" / "metrics.jsonl")
+    losses = {}
+    for name, tokens in {"text": text, "noise": noise}.items():
+        rows = stacked(list(windows(row(*tokens), 32)))
+        losses[name] = Network(base, compiled=False).measure([rows])
+    assert first["loss"] == pytest.approx(losses["text"], rel=1e-3)
+    assert first["loss"] != pytest.approx(losses["noise"], rel=1e-3)
     measure(recipe.model_copy(update={"out": str(base)}))
     every, alike = capsys.readouterr().out.splitlines()[-2:]
     assert "all documents" in every and "the 50% most like the dialogues" in alike

@@ -1,9 +1,9 @@
 """Which documents of a mix are most like the dialogues that the model is meant for.
 
-Importance weights over hashed n-grams (Xie et al. 2023, *Data Selection for Language Models via
-Importance Resampling*), of tokens in place of words: what a document's tokens and pairs of tokens
-are worth is how much likelier they are in the dialogues than in the mix. Only these counts are
-taken from the dialogues; no text of theirs reaches the model.
+Importance weights over tokens and hashed pairs of tokens, after Xie et al. 2023 (*Data Selection
+for Language Models via Importance Resampling*, there of words): each is worth as much as it is
+likelier in the dialogues than in the mix. The documents of the highest mean are kept, not drawn.
+Only these counts are taken from the dialogues; no text of theirs reaches the model.
 """
 
 from __future__ import annotations
